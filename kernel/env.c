@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Environments.
+ *
+ * Owns: the table of environment numbers, their locks and generations, and the life of struct env.
+ *
+ * 1. env_table[n] is set exactly while n exists; the pointer is followed only with env_locks[n] held,
+ *    or by the processor that runs n.
+ * 2. The object's frames are FRAME_OBJECT or FRAME_EXPOSED from env_create to env_destroy and were
+ *    held by the creator before: no memory is allocated here.
+ * 3. e->area[i] != 0 for i < setup.area_pages: frames that cannot be unbound or change owner, because
+ *    they are pinned in e->space (space_pin).
+ * 4. state RUNNING means: exactly one processor has cpu->env == e, and only it changes the state.
+ *    Others ask it through e->kill and an interrupt.
+ * 5. space->envs counts the environments whose e->space it is.
+ *
+ * Exposed: the environment page; env_read.  Revoked: env_destroy by capability, in bounded time: the
+ * frames of its memory are its space's affair.
+ */
+#include "kernel.h"
+
+struct env *env_table[AEGIS_ENVS];
+static struct lock env_locks[AEGIS_ENVS];
+static uint32_t env_generation[AEGIS_ENVS];
+static struct lock number_lock; /* allocation of numbers; inside every other lock */
+static uint32_t number_hint;
+
+struct env *
+env_lock(uint32_t number, uint32_t generation)
+{
+	struct env *e;
+
+	if (number == 0 || number >= AEGIS_ENVS)
+		return NULL;
+	lock_acquire(&env_locks[number]);
+	e = env_table[number];
+	if (e && (generation == 0 || e->generation == generation))
+		return e;
+	lock_release(&env_locks[number]);
+	return NULL;
+}
+
+void
+env_unlock(const struct env *e)
+{
+	lock_release(&env_locks[e->number]);
+}
+
+bool
+env_locked(const struct env *e)
+{
+	return lock_held(&env_locks[e->number]);
+}
+
+struct env *
+current(void)
+{
+	return cpus[machine_cpu()].env;
+}
+
+status
+env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out)
+{
+	struct env *self = current();
+	status st;
+
+	if (cap == AEGIS_SELF) {
+		if (env != self->number)
+			return AEGIS_DENIED;
+		*out = env_lock(env, 0);
+		return AEGIS_OK;
+	}
+	*out = env_lock(env, 0);
+	if (!*out)
+		return AEGIS_NO_SUCH;
+	st = cap_check(self, cap, (*out)->guard, rights);
+	if (st != AEGIS_OK)
+		env_unlock(*out);
+	return st;
+}
+
+void *
+area_at(struct env *e, uint32_t offset, uint32_t n)
+{
+	uint32_t page = offset / PAGE;
+
+	if (page >= e->setup.area_pages || n > PAGE - offset % PAGE || offset % 8)
+		return NULL;
+	return (uint8_t *)machine_frame(e->area[page]) + offset % PAGE;
+}
+
+static uint32_t
+number_take(void)
+{
+	uint32_t n = 0;
+
+	lock_acquire(&number_lock);
+	for (uint32_t i = 0; i < AEGIS_ENVS - 1; i++) {
+		uint32_t try = 1 + (number_hint + i) % (AEGIS_ENVS - 1);
+
+		if (!env_table[try] && !env_locks[try].held) {
+			n = try;
+			number_hint = try;
+			break;
+		}
+	}
+	lock_release(&number_lock);
+	return n;
+}
+
+/* A cleared object becomes an environment; frames are the kernel's by now. */
+static struct env *
+env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t account, struct space *s)
+{
+	struct env *e = machine_frame(pfns[0]);
+
+	machine_frame_clear(pfns[0]);
+	machine_frame_clear(pfns[1]);
+	machine_frame_clear(pfns[2]);
+	e->number = number;
+	e->generation = ++env_generation[number];
+	if (e->generation == 0)
+		e->generation = env_generation[number] = 1;
+	e->guard = guard;
+	node_ref(guard);
+	e->account = account;
+	account_ref(account);
+	e->object = pfns[0];
+	e->vector = pfns[1];
+	e->exposed = pfns[2];
+	frames[e->exposed].link = number;
+	e->page = machine_frame(pfns[2]);
+	e->page->size = sizeof(*e->page);
+	e->page->version = AEGIS_VERSION;
+	e->page->env = number;
+	e->state = AEGIS_STATE_NEW;
+	e->deadline = AEGIS_NEVER;
+	e->space = s;
+	atomic_fetch_add(&s->envs, 1);
+	return e;
+}
+
+void
+env_init(void)
+{
+	number_hint = 0;
+}
+
+struct env *
+env_boot(struct space *s)
+{
+	uint32_t pfns[3];
+	struct env *e;
+
+	for (int i = 0; i < 3; i++) {
+		pfns[i] = mem_kernel_alloc(1);
+		frames[pfns[i]].kind = i == 2 ? FRAME_EXPOSED : FRAME_OBJECT;
+	}
+	e = env_make(pfns, 1, NODE_ROOT, 1, s);
+	e->caps[0] = (struct cap){NODE_ROOT, nodes[NODE_ROOT].generation, AEGIS_ALL, 0};
+	env_table[1] = e;
+	return e;
+}
+
+/* The three frames leave the caller's holdings, all or none. */
+static status
+frames_take(struct space *s, const uint32_t pfns[3])
+{
+	static const enum frame_kind kinds[3] = {FRAME_OBJECT, FRAME_OBJECT, FRAME_EXPOSED};
+	status st = AEGIS_OK;
+	int done;
+
+	lock_acquire(&s->lock);
+	for (done = 0; done < 3; done++) {
+		st = _mem_retype(s, pfns[done], kinds[done]);
+		if (st != AEGIS_OK)
+			break;
+	}
+	if (st != AEGIS_OK) {
+		while (done-- > 0)
+			_mem_untype(s, pfns[done]);
+	}
+	lock_release(&s->lock);
+	return st;
+}
+
+static void
+frames_return(struct space *s, const uint32_t pfns[3])
+{
+	lock_acquire(&s->lock);
+	for (int i = 0; i < 3; i++)
+		_mem_untype(s, pfns[i]);
+	lock_release(&s->lock);
+}
+
+/* The account that pays for a new environment: its own, or the caller's. */
+static status
+account_for(const struct env *self, const struct aegis_env_create *want, uint32_t *account)
+{
+	status st;
+
+	if (!(want->flags & AEGIS_ENV_ACCOUNT)) {
+		*account = self->account;
+		return AEGIS_OK;
+	}
+	st = account_create(self->account, want);
+	if (st > 0)
+		*account = (uint32_t)st;
+	return st > 0 ? AEGIS_OK : st;
+}
+
+/* Number, account and object are there: the environment exists from here on. */
+static status
+env_publish(struct env *self, const struct aegis_env_create *want, uint32_t node, uint32_t account)
+{
+	uint32_t number = number_take();
+	struct space *s = space_open(self, want->space, node);
+	struct env *e;
+
+	if (!number || !s) {
+		if (s)
+			atomic_fetch_sub(&s->envs, 1);
+		return number ? AEGIS_NO_SUCH : AEGIS_LIMIT;
+	}
+	lock_acquire(&env_locks[number]);
+	if (env_table[number]) {
+		lock_release(&env_locks[number]);
+		atomic_fetch_sub(&s->envs, 1);
+		return AEGIS_AGAIN;
+	}
+	e = env_make(want->frames, number, node, account, s);
+	atomic_fetch_sub(&s->envs, 1); /* space_open counted, and so did env_make */
+	e->watcher = self->number;
+	e->watcher_generation = self->generation;
+	env_table[number] = e;
+	lock_release(&env_locks[number]);
+	TRACE(env_create, number, account);
+	return number;
+}
+
+status
+sys_env_create(uint32_t cap, uint32_t area)
+{
+	struct env *self = current();
+	struct aegis_env_create *in = area_at(self, area, sizeof(*in));
+	struct aegis_env_create want;
+	uint32_t node, account = 0;
+	status st;
+
+	if (!in)
+		return AEGIS_BAD_ARG;
+	want = *(volatile struct aegis_env_create *)in;
+	if (want.flags & ~AEGIS_ENV_ACCOUNT)
+		return AEGIS_BAD_ARG;
+	st = cap_node(self, cap, AEGIS_ALLOC, &node);
+	if (st != AEGIS_OK)
+		return st;
+	st = account_for(self, &want, &account);
+	if (st != AEGIS_OK)
+		return st;
+	account_ref(account);
+	st = account_charge(account, ACCOUNT_ENV, 1);
+	if (st == AEGIS_OK) {
+		st = frames_take(self->space, want.frames);
+		if (st == AEGIS_OK) {
+			st = env_publish(self, &want, node, account);
+			if (st < 0)
+				frames_return(self->space, want.frames);
+		}
+		if (st < 0)
+			account_refund(account, ACCOUNT_ENV, 1);
+	}
+	account_unref(account);
+	return st;
+}
+
+static bool
+setup_valid(const struct aegis_setup *s)
+{
+	const uint64_t addresses[] = {s->fault_entry, s->async_entry, s->begin_entry, s->call_entry,
+				      s->call_stack,  s->resume_rip,  s->gs_base};
+
+	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+		if (addresses[i] >= AEGIS_USER_MAX)
+			return false;
+	}
+	return s->area_va % PAGE == 0 && s->area_va < AEGIS_USER_MAX && s->area_pages >= 2 &&
+	       s->area_pages <= AEGIS_AREA_PAGES && s->stack_page >= 1 &&
+	       s->stack_page < s->area_pages && s->cpu < machine_cpus() &&
+	       !(s->flags & ~AEGIS_SETUP_EXTRA);
+}
+
+/* Pins the new area, then lets go of the old one.  env.lock held. */
+static status
+_area_change(struct env *e, struct space *s, const struct aegis_setup *setup)
+{
+	uint32_t area[AEGIS_AREA_PAGES] = {0};
+	uint32_t done;
+
+	lock_acquire(&s->lock);
+	for (done = 0; done < setup->area_pages; done++) {
+		area[done] = _space_pin(s, setup->area_va + done * PAGE);
+		if (!area[done])
+			break;
+	}
+	if (done < setup->area_pages) {
+		while (done-- > 0)
+			_space_unpin(s, area[done]);
+		lock_release(&s->lock);
+		return AEGIS_NOT_BOUND;
+	}
+	lock_release(&s->lock);
+	lock_acquire(&e->space->lock);
+	for (uint32_t i = 0; i < e->setup.area_pages; i++)
+		_space_unpin(e->space, e->area[i]);
+	lock_release(&e->space->lock);
+	for (uint32_t i = 0; i < AEGIS_AREA_PAGES; i++)
+		e->area[i] = area[i];
+	return AEGIS_OK;
+}
+
+/* env.lock held; consumes the count of `s` that space_open made. */
+static status
+_env_setup(struct env *e, struct space *s, const struct aegis_setup *setup)
+{
+	bool self = e == current();
+	status st;
+
+	if (e->state == AEGIS_STATE_RUNNING && !self)
+		st = AEGIS_BUSY;
+	else if (e->state == AEGIS_STATE_ENDED)
+		st = AEGIS_DEAD;
+	else
+		st = _area_change(e, s, setup);
+	if (st != AEGIS_OK) {
+		atomic_fetch_sub(&s->envs, 1);
+		return st;
+	}
+	if (e->queued)
+		cpu_unready(e);
+	atomic_fetch_sub(&e->space->envs, 1);
+	e->space = s;
+	e->setup = *setup;
+	if (self)
+		space_load(s);
+	else
+		e->cpu = setup->cpu;
+	if (e->state == AEGIS_STATE_READY)
+		cpu_ready(e);
+	return AEGIS_OK;
+}
+
+status
+sys_env_write(uint32_t cap, uint32_t env, uint32_t area)
+{
+	struct env *self = current();
+	struct aegis_setup *in = area_at(self, area, sizeof(*in));
+	struct aegis_setup setup;
+	struct space *s;
+	struct env *e;
+	uint32_t node = 0;
+	status st;
+
+	if (!in)
+		return AEGIS_BAD_ARG;
+	setup = *(volatile struct aegis_setup *)in;
+	if (!setup_valid(&setup))
+		return AEGIS_BAD_ARG;
+	if (cap != AEGIS_SELF) {
+		st = cap_node(self, cap, AEGIS_CONTROL, &node);
+		if (st != AEGIS_OK)
+			return st;
+	}
+	st = env_open(cap, env, AEGIS_CONTROL, &e);
+	if (st != AEGIS_OK)
+		return st;
+	s = space_open(self, setup.space, node);
+	st = s ? _env_setup(e, s, &setup) : AEGIS_NO_SUCH;
+	env_unlock(e);
+	return st;
+}
+
+static void
+info_fill(struct aegis_env_info *info, const struct env *e)
+{
+	const struct regs *r = &e->regs;
+	const uint64_t regs[18] = {r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi,
+				   r->rbp, r->rsp, r->r8,  r->r9,  r->r10, r->r11,
+				   r->r12, r->r13, r->r14, r->r15, r->rip, r->rflags};
+
+	*info = (struct aegis_env_info){
+		.size = sizeof(*info),
+		.version = AEGIS_VERSION,
+		.env = e->number,
+		.generation = e->generation,
+		.state = e->state,
+		.cpu = e->cpu,
+		.end_reason = e->end_reason,
+		.end_cause = e->end_cause,
+		.end_rip = e->end_rip,
+		.end_addr = e->end_addr,
+		.space = e->space->number,
+		.guard = e->guard,
+		.caller = e->caller,
+		.callee = e->callee,
+		.time_ns = (uint64_t)(((unsigned __int128)e->used * system_page->ns_mult) >> 32),
+		.account = e->account,
+		.saved = e->saved != SAVED_NONE,
+		.fs_base = e->fs_base,
+		.gs_base = e->gs_base,
+		.account_used = accounts[e->account].frames,
+		.account_limit = accounts[e->account].frame_limit,
+	};
+	for (int i = 0; i < 18; i++)
+		info->regs[i] = e->saved != SAVED_NONE ? regs[i] : 0;
+}
+
+status
+sys_env_read(uint32_t cap, uint32_t env, uint32_t area)
+{
+	struct aegis_env_info *out = area_at(current(), area, sizeof(*out));
+	struct env *e;
+	status st;
+
+	if (!out)
+		return AEGIS_BAD_ARG;
+	st = env_open(cap, env, AEGIS_CONTROL, &e);
+	if (st != AEGIS_OK)
+		return st;
+	info_fill(out, e);
+	env_unlock(e);
+	return AEGIS_OK;
+}
+
+static const char *
+reason_name(uint32_t reason)
+{
+	static const char *const names[] = {
+		"no reason",
+		"its own wish",
+		"destroyed by capability",
+		"upcall stack exhausted",
+		"upcall without a handler",
+		"held on to the processor",
+		"could not give back what was asked",
+		"its area is gone",
+	};
+
+	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
+}
+
+/*
+ * e cannot run any more.  env.lock held, released: what binds it to others is undone without it, and
+ * e itself may be gone by then.
+ */
+static void
+_env_stop(struct env *e, uint32_t reason)
+{
+	uint32_t number = e->number, caller = e->caller, callee = e->callee;
+
+	cpu_unready(e);
+	e->caller = e->callee = 0;
+	e->state = AEGIS_STATE_ENDED;
+	e->end_reason = reason;
+	e->saved = SAVED_NONE;
+	TRACE(env_end, number, reason);
+	env_unlock(e);
+	pct_orphan(number, caller, callee);
+}
+
+static void
+watcher_tell(uint32_t number, uint32_t generation)
+{
+	struct env *w = env_lock(number, generation);
+
+	if (!w)
+		return;
+	cpu_wake(w);
+	upcall_post(w, AEGIS_PEND_EVENT);
+	env_unlock(w);
+}
+
+_Noreturn void
+env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
+{
+	uint32_t watcher = e->watcher, generation = e->watcher_generation;
+
+	if (reason != AEGIS_END_SELF && reason != AEGIS_END_OTHER)
+		log_print("env %u ended: %s (vector %lu rip %lx rsp %lx addr %lx)\n", e->number,
+			  reason_name(reason), at ? at->vector : 0, at ? at->rip : 0,
+			  at ? at->rsp : 0, addr);
+	if (e->number == 1)
+		machine_off(MACHINE_OFF_BOOT);
+	irq_release(e);
+	chan_release(e);
+	env_lock(e->number, 0);
+	e->end_cause = at ? (uint32_t)at->vector : 0;
+	e->end_rip = at ? at->rip : 0;
+	e->end_addr = addr;
+	cpu_leave(e);
+	space_unload();
+	_env_stop(e, reason);
+	watcher_tell(watcher, generation);
+	cpu_next();
+}
+
+void
+_env_abort(struct env *e, uint32_t reason)
+{
+	e->kill = reason;
+	if (e->state == AEGIS_STATE_RUNNING)
+		machine_ipi(e->cpu);
+	else if (e->state == AEGIS_STATE_SLEEPING)
+		cpu_wake(e);
+	else if (e->state == AEGIS_STATE_READY)
+		cpu_ready(e);
+}
+
+/* Everything it was made of goes back.  env.lock held; gone afterwards. */
+static void
+_env_free(struct env *e)
+{
+	uint32_t number = e->number, account = e->account;
+	uint32_t pfns[3] = {e->object, e->vector, e->exposed};
+
+	cpu_release(e);
+	lock_acquire(&e->space->lock);
+	for (uint32_t i = 0; i < e->setup.area_pages; i++)
+		_space_unpin(e->space, e->area[i]);
+	lock_release(&e->space->lock);
+	atomic_fetch_sub(&e->space->envs, 1);
+	node_unref(e->guard);
+	env_table[number] = NULL;
+	for (int i = 0; i < 3; i++)
+		mem_release(pfns[i]);
+	account_refund(account, ACCOUNT_ENV, 1);
+	account_unref(account);
+	lock_release(&env_locks[number]);
+}
+
+status
+sys_env_destroy(uint32_t cap, uint32_t env)
+{
+	struct env *self = current();
+	struct env *e;
+	status st;
+
+	if (cap == AEGIS_SELF && env == self->number)
+		env_end(self, AEGIS_END_SELF, NULL, 0);
+	st = env_open(cap, env, AEGIS_CONTROL, &e);
+	if (st != AEGIS_OK)
+		return st;
+	if (e == self) {
+		env_unlock(e);
+		env_end(self, AEGIS_END_SELF, NULL, 0);
+	}
+	if (e->number == 1) {
+		env_unlock(e);
+		return AEGIS_DENIED;
+	}
+	if (e->state == AEGIS_STATE_RUNNING) {
+		_env_abort(e, AEGIS_END_OTHER);
+		env_unlock(e);
+		return AEGIS_AGAIN;
+	}
+	if (e->state != AEGIS_STATE_ENDED) {
+		irq_release(e);
+		chan_release(e);
+		_env_stop(e, AEGIS_END_OTHER);
+		return AEGIS_AGAIN; /* the next call frees it: each step is short */
+	}
+	_env_free(e);
+	return AEGIS_OK;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From events to upcalls.
+ *
+ * Owns: the frames that the kernel pushes on upcall stacks.
+ *
+ * 1. A frame is written only into the environment's own pinned area, through the kernel's mapping, and
+ *    never straddles a page, because frames are aligned to their power-of-two size.
+ * 2. What is read back from the area (defer, pending, the five words of an interrupted resume) is read
+ *    once and only ever stored into the area again: no value of it reaches the machine unchecked.
+ * 3. A synchronous upcall nests below the interrupted one; if there is no room, the environment ends.
+ * 4. An asynchronous one is delivered only while defer is 0, and sets it.
+ * 5. An asynchronous upcall at the resume instruction takes the place of the frame being resumed:
+ *    nothing is lost and the stack does not deepen.
+ *
+ * Context: the environment runs on this processor, no locks are needed for its area.
+ */
+#include "kernel.h"
+
+#define IRET_WORDS 5
+
+static uint64_t
+stack_low(const struct env *e)
+{
+	return e->setup.area_va + e->setup.stack_page * PAGE;
+}
+
+static uint64_t
+stack_high(const struct env *e)
+{
+	return e->setup.area_va + e->setup.area_pages * PAGE;
+}
+
+/* The interrupted registers are those that the iretq at resume_rip was about to load. */
+static bool
+resume_collapse(struct env *e, struct regs *regs, uint64_t *top)
+{
+	const volatile uint64_t *iret;
+
+	if (regs->rip != e->setup.resume_rip || regs->rsp < stack_low(e) ||
+	    regs->rsp >= stack_high(e))
+		return false;
+	iret = area_at(e, (uint32_t)(regs->rsp - e->setup.area_va), IRET_WORDS * 8);
+	if (!iret)
+		return false;
+	*top = (regs->rsp & ~(uint64_t)(AEGIS_FRAME_SIZE - 1)) + AEGIS_FRAME_SIZE;
+	regs->rip = iret[0];
+	regs->cs = iret[1];
+	regs->rflags = iret[2];
+	regs->rsp = iret[3];
+	regs->ss = iret[4];
+	return true;
+}
+
+/* Pushes a frame below `top` and makes regs enter `entry` with it. */
+static void
+frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struct aegis_frame *f)
+{
+	uint64_t at = (top - AEGIS_FRAME_SIZE) & ~(uint64_t)(AEGIS_FRAME_SIZE - 1);
+	struct aegis_frame *out;
+
+	if (at < stack_low(e) || at >= stack_high(e) || !e->area[0])
+		env_end(e, e->area[0] ? AEGIS_END_STACK : AEGIS_END_AREA, regs, f->addr);
+	if (!entry)
+		env_end(e, AEGIS_END_HANDLER, regs, f->addr);
+	out = area_at(e, (uint32_t)(at - e->setup.area_va), sizeof(*out));
+	f->gs_base = machine_gs_base();
+	f->pkru = machine_pkru();
+	f->reserved = 0;
+	f->rax = regs->rax;
+	f->rcx = regs->rcx;
+	f->rdx = regs->rdx;
+	f->rsi = regs->rsi;
+	f->rdi = regs->rdi;
+	f->r8 = regs->r8;
+	f->r9 = regs->r9;
+	f->r10 = regs->r10;
+	f->r11 = regs->r11;
+	f->rip = regs->rip;
+	f->cs = regs->cs;
+	f->rflags = regs->rflags;
+	f->rsp = regs->rsp;
+	f->ss = regs->ss;
+	*out = *f;
+	if (f->gs_base != e->setup.gs_base)
+		machine_set_gs_base(e->setup.gs_base);
+	if (f->pkru != e->setup.pkru)
+		machine_set_pkru(e->setup.pkru);
+	regs->rip = entry;
+	regs->rsp = regs->rdi = at;
+	regs->rflags = MACHINE_FLAGS_USER;
+	regs->cs = MACHINE_USER_CS;
+	regs->ss = MACHINE_USER_SS;
+	e->page->upcalls++;
+}
+
+/* Where the next frame may end: below what is on the upcall stack, or its top. */
+static uint64_t
+frame_top(const struct env *e, const struct regs *regs)
+{
+	return regs->rsp > stack_low(e) && regs->rsp <= stack_high(e) ? regs->rsp : stack_high(e);
+}
+
+void
+upcall_sync(struct env *e, struct regs *regs, uint32_t cause, uint32_t error, uint64_t addr)
+{
+	struct aegis_frame f = {.cause = cause, .error = error, .addr = addr};
+
+	frame_push(e, regs, e->setup.fault_entry, frame_top(e, regs), &f);
+}
+
+void
+upcall_post(struct env *e, uint32_t reason)
+{
+	struct aegis_area *area;
+
+	if (!e->area[0])
+		return;
+	area = machine_frame(e->area[0]);
+	__atomic_or_fetch(&area->pending, reason, __ATOMIC_SEQ_CST);
+	if (e->state == AEGIS_STATE_RUNNING && e != current())
+		machine_ipi(e->cpu);
+}
+
+void
+upcall_deliver(struct env *e, struct regs *regs)
+{
+	volatile struct aegis_area *area;
+	struct aegis_frame f = {.cause = AEGIS_CAUSE_ASYNC};
+	uint64_t top;
+
+	if (!e->area[0])
+		return;
+	area = machine_frame(e->area[0]);
+	if (!area->pending || area->defer)
+		return;
+	area->defer = 1;
+	if (!resume_collapse(e, regs, &top))
+		top = frame_top(e, regs);
+	COUNT(async_upcalls);
+	frame_push(e, regs, e->setup.async_entry, top, &f);
+}
+
+void
+trap_exception(struct regs *regs, uint64_t addr)
+{
+	struct env *e = current();
+
+	COUNT(exceptions);
+	TRACE(exception, regs->vector, regs->rip);
+	if (chaos_on)
+		chaos_step(regs);
+	upcall_sync(e, regs, (uint32_t)regs->vector, (uint32_t)regs->error, addr);
+}
+
+void
+trap_foreign(struct regs *regs)
+{
+	COUNT(foreign_calls);
+	TRACE(foreign_call, regs->rax, regs->rip);
+	if (chaos_on)
+		chaos_step(regs);
+	upcall_sync(current(), regs, AEGIS_CAUSE_SYSCALL, 0, 0);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The whole shape of the kernel on one page: its structures, and its functions grouped by file.
+ *
+ * Locks.  Spin locks, taken with interrupts disabled, never held across an upcall or an unbounded
+ * loop.  Order, outermost first:
+ *
+ *	revoke_lock -> env.lock -> irq_lock, chan_lock -> node_lock -> space.lock -> cpu.lock -> mem_lock
+ *
+ * Two locks of one kind are taken in order of their numbers (env, space) or never together (cpu).
+ * A processor that waits, for a lock or for a shootdown, serves shootdown requests of others, so that
+ * waiting for them while holding a space lock cannot deadlock.  A leading underscore marks functions
+ * whose caller holds the lock that the prototype names.
+ */
+#ifndef KERNEL_KERNEL_H
+#define KERNEL_KERNEL_H
+
+#include <stdatomic.h>
+#include <aegis/aegis.h>
+#include <aegis/boot.h>
+#include "machine.h"
+
+#define PAGE 4096ul
+
+struct lock {
+	atomic_uint held; /* 0 free, else processor + 1 */
+};
+void lock_acquire(struct lock *l); /* lock.c */
+void lock_release(struct lock *l);
+bool lock_held(const struct lock *l); /* by this processor */
+
+#define assert(e)                                                                                  \
+	do {                                                                                       \
+		if (!(e))                                                                          \
+			panic(#e);                                                                 \
+	} while (0)
+#define panic(why) machine_panic(why, NULL)
+
+/* ---- trace.c: counters and trace, declared where they count ---- */
+struct counter_def {
+	const char *name;
+};
+extern const struct counter_def counter_defs_begin[], counter_defs_end[];
+extern const struct counter_def trace_defs_begin[], trace_defs_end[];
+extern uint64_t *counters[AEGIS_CPUS]; /* one exposed frame a processor */
+#define COUNT_ADD(what, n)                                                                         \
+	do {                                                                                       \
+		static const struct counter_def counter_##what                                     \
+			__attribute__((section("counter_defs"), used)) = {#what};                  \
+		counters[machine_cpu()][&counter_##what - counter_defs_begin] += (n);              \
+	} while (0)
+#define COUNT(what) COUNT_ADD(what, 1)
+#define TRACE(what, a, b)                                                                          \
+	do {                                                                                       \
+		static const struct counter_def trace_##what                                       \
+			__attribute__((section("trace_defs"), used)) = {#what};                    \
+		trace_write((uint32_t)(&trace_##what - trace_defs_begin), (a), (b));               \
+	} while (0)
+void trace_init(void);
+void trace_write(uint32_t event, uint64_t a, uint64_t b);
+void trace_dump(uint32_t last); /* to the log */
+
+/* ---- cap.c: names and capabilities ---- */
+struct node {
+	uint32_t parent;     /* 0: free, or the root's */
+	uint32_t generation; /* capabilities with another are stale */
+	uint32_t refs;	     /* resources guarded + child nodes */
+	uint16_t account;    /* who pays */
+	uint8_t depth;
+	uint8_t dead; /* revoked: no new derivations, freed when refs is 0 */
+};
+#define NODE_ROOT 1u
+#define NODES	  8192u
+struct cap {
+	uint32_t node, generation, rights, reserved; /* node 0: empty */
+};
+extern struct lock node_lock;
+extern struct node nodes[NODES];
+struct env;
+void cap_init(void);
+bool node_dominates(uint32_t node, uint32_t guard); /* node is guard, or above it */
+/* Slot of e's table opens a resource guarded by `guard` with `rights`: OK, BAD_CAP, DENIED. */
+status cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights);
+/* Slot is valid and has `rights`; *node is its name. */
+status cap_node(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node);
+void node_ref(uint32_t node); /* a resource is guarded by it now */
+void node_unref(uint32_t node);
+bool cap_invariants(void);
+
+/* ---- account.c: who pays ---- */
+void account_init(void); /* account 1, the boot environment's, without limits */
+struct account {
+	uint16_t parent; /* 0 only for the boot account, 1 */
+	uint16_t live;
+	atomic_uint frames, envs, nodes, slices; /* in use, limits carved out for children included */
+	uint32_t frame_limit, env_limit, node_limit, slice_limit;
+	atomic_uint refs; /* environments in it + child accounts + frames charged */
+	uint32_t ring[AEGIS_CPUS];	    /* ready environments of it on a processor: one of them */
+	uint16_t next[AEGIS_CPUS], prev[AEGIS_CPUS]; /* ring of accounts that have any */
+};
+#define ACCOUNTS 256u
+extern struct account accounts[ACCOUNTS];
+enum account_kind { ACCOUNT_FRAME, ACCOUNT_ENV, ACCOUNT_NODE, ACCOUNT_SLICE };
+status account_charge(uint32_t account, enum account_kind kind, uint32_t n); /* OK or LIMIT */
+void account_refund(uint32_t account, enum account_kind kind, uint32_t n);
+/* New account below parent with these limits charged to it; answers its number or LIMIT. */
+status account_create(uint32_t parent, const struct aegis_env_create *limits);
+void account_ref(uint32_t account);
+void account_unref(uint32_t account); /* the last gives the limits back to the parent */
+
+/* ---- mem.c: physical frames and holdings ---- */
+enum frame_kind {
+	FRAME_NONE,    /* not memory, or not ours */
+	FRAME_FREE,
+	FRAME_USER,    /* held by spaces, may be bound */
+	FRAME_TABLE,   /* page table of a space */
+	FRAME_HOLD,    /* holdings page of a space: readable by it */
+	FRAME_OBJECT,  /* kernel object of an environment or space */
+	FRAME_EXPOSED, /* written by the kernel, readable: env page, system page, counters */
+	FRAME_KERNEL,  /* the kernel's own, from boot */
+	FRAME_DEVICE,  /* device registers */
+};
+struct frame {
+	uint8_t kind;
+	uint8_t flags;	  /* FRAME_DROP ... */
+	uint16_t account; /* who pays */
+	uint32_t guard;	  /* node */
+	atomic_uint refs; /* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
+	uint32_t link;	  /* TABLE: entries in use; EXPOSED: env number, 0 public; HOLD, TABLE: see space */
+};
+#define FRAME_DROP   (1u << 0) /* droppable */
+#define FRAME_DIRTY  (1u << 1) /* must be cleared before it changes owner */
+#define FRAME_PUBLIC (1u << 2) /* readable by anyone */
+extern struct frame *frames;
+extern uint32_t frame_count;
+extern struct lock mem_lock;
+void mem_init(void); /* after the machine called mem_region for what there is */
+void mem_region(uint64_t start, uint64_t end); /* usable memory, called by boot before mem_init */
+uint32_t mem_kernel_alloc(uint32_t pages);	/* at boot only: contiguous, cleared; panics */
+/* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
+struct space;
+status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
+void _mem_untype(struct space *s, uint32_t pfn); /* back: held READ WRITE by s, cleared; space.lock */
+void mem_release(uint32_t pfn); /* one reference less; the last clears and frees */
+uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */
+bool mem_invariants(void);
+
+/* ---- space.c, tlb.c: address spaces and bindings ---- */
+struct space {
+	struct lock lock;
+	uint32_t number, generation;
+	uint32_t guard; /* node */
+	uint32_t account;
+	uint32_t root;	    /* top table */
+	uint32_t object;    /* frame of this struct */
+	uint32_t directory; /* frame: uint32_t[1024], holdings page of each AEGIS_HOLD_SPAN frames */
+	uint32_t flags;	    /* AEGIS_SPACE_* */
+	atomic_uint envs;   /* environments that use it */
+	atomic_uint cpus;   /* processors that have it loaded */
+	uint32_t pinned;    /* guaranteed frames */
+	uint32_t dying;
+	uint64_t progress; /* of a destroy or a forced unbind */
+};
+#define SPACES AEGIS_ENVS
+struct space *space_find(uint32_t number); /* NULL: none.  Caller must recheck under its lock */
+void space_load(struct space *s);	   /* on this processor: load, account in s->cpus */
+void space_unload(void);		   /* this processor: kernel table */
+/* Frame bound at va, guaranteed, readable and writable: its number; else 0.  For areas. */
+uint32_t _space_pinned_frame(struct space *s, uint64_t va); /* space.lock */
+/* The same, and it can be neither unbound nor taken until as many unpins. */
+uint32_t _space_pin(struct space *s, uint64_t va); /* space.lock */
+void _space_unpin(struct space *s, uint32_t pfn);  /* space.lock */
+/* Space `number`, if it is e's own or `node` dominates its guard; counted in s->envs.  Else NULL. */
+struct space *space_open(const struct env *e, uint32_t number, uint32_t node);
+/* Breaks all bindings of pfn in s, then the holding.  OK, or AGAIN after a bounded number of steps. */
+status _space_expel(struct space *s, uint32_t pfn, bool force); /* space.lock */
+void space_init(void);
+void tlb_serve(void); /* answers shootdown requests to this processor */
+bool space_invariants(struct space *s);
+/* Boot: builds space and bindings of the first environment. */
+struct space *space_boot(void);
+void space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
+void space_boot_hold(struct space *s, uint32_t pfn, uint32_t n); /* READ WRITE, frames not free */
+/* Drops all bindings of s that are not guaranteed.  Chaos only: not bounded.  space.lock */
+void _space_drop(struct space *s);
+
+/* ---- env.c: environments ---- */
+struct env {
+	uint32_t number, generation;
+	uint32_t guard, account;
+	uint32_t object, vector, exposed; /* frames: this struct, XSAVE area, environment page */
+	struct aegis_env_page *page;
+	struct aegis_setup setup;
+	struct space *space;
+	uint32_t area[AEGIS_AREA_PAGES]; /* frames */
+	/* state: AEGIS_STATE_*, env.lock */
+	uint32_t state;
+	uint32_t cpu;	   /* that runs it or will */
+	enum { SAVED_NONE, SAVED_FULL, SAVED_CALL } saved; /* regs, fs, gs, pkru; FULL: and vector */
+	bool accepts;	   /* sleeps with AEGIS_SLEEP_ACCEPT */
+	bool returns_to_sleep; /* entered by transfer out of that sleep */
+	uint32_t kill;	   /* reason for which the processor that runs it is to end it, 0: none */
+	bool queued;	   /* in its processor's ring */
+	uint32_t seen;	   /* event count it sleeps on */
+	uint64_t deadline; /* TSC, AEGIS_NEVER */
+	uint32_t heap;	   /* index in the processor's heap + 1, 0: not in */
+	uint32_t caller, callee; /* numbers, 0 none */
+	uint32_t lent;	   /* slices lent in this call */
+	uint32_t next, prev; /* ring of ready environments of the account on the processor */
+	uint32_t forced_row;
+	uint64_t debt;	   /* TSC owed */
+	uint64_t used;	   /* TSC used */
+	uint64_t epilogue; /* TSC at which the slice-end upcall was due, 0: none under way */
+	uint32_t end_reason, end_cause;
+	uint64_t end_rip, end_addr;
+	struct {
+		uint32_t env, generation, node, node_generation; /* env 0: unbound */
+	} gates[AEGIS_GATES];
+	struct regs regs;
+	uint64_t fs_base, gs_base;
+	uint32_t pkru;
+	struct {
+		uint16_t first, n;
+	} ports[4];
+	uint32_t irqs;	  /* lines claimed */
+	uint32_t watcher, watcher_generation; /* told when it ends: its creator */
+	struct cap caps[AEGIS_CAP_SLOTS];
+};
+_Static_assert(sizeof(struct env) <= PAGE, "an environment object is one frame");
+extern struct env *env_table[AEGIS_ENVS];
+void env_init(void);
+/*
+ * An environment's lock lies outside its object, so that the object can go while others wait for it.
+ * env_lock answers NULL, with nothing locked, when there is no such environment; generation 0 is any.
+ */
+struct env *env_lock(uint32_t number, uint32_t generation);
+void env_unlock(const struct env *e);
+bool env_locked(const struct env *e);
+struct env *env_boot(struct space *s); /* the first: every capability in slot 0 */
+struct env *current(void);	       /* of this processor, NULL: idle */
+/* cap opens env with rights, or is AEGIS_SELF and env the caller: *out, locked. */
+status env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out);
+_Noreturn void env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr); /* current */
+/* e will end for this reason, as soon as a processor gets to it.  env.lock held. */
+void _env_abort(struct env *e, uint32_t reason);
+/* Address of n bytes at offset in the current environment's area, inside one page; NULL: outside. */
+void *area_at(struct env *e, uint32_t offset, uint32_t n);
+
+/* ---- fault.c: upcalls ---- */
+/* Pushes a frame for cause and makes regs enter the handler; ends the environment if it cannot. */
+void upcall_sync(struct env *e, struct regs *regs, uint32_t cause, uint32_t error, uint64_t addr);
+/* Marks a reason pending for e; if it runs here or elsewhere, it will be looked at soon. */
+void upcall_post(struct env *e, uint32_t reason);
+/* Delivers what is pending to the current environment, if it may be. */
+void upcall_deliver(struct env *e, struct regs *regs);
+
+/* ---- cpu.c: slices, sleeping, switching ---- */
+struct slice {
+	uint32_t env, generation; /* 0: nobody */
+	uint32_t account;
+};
+struct cpu {
+	struct lock lock; /* vector, rings, heap */
+	struct env *env;  /* that runs, NULL: idle */
+	struct space *space;
+	uint32_t position; /* slice that runs */
+	uint64_t slice_end, began;
+	bool extra; /* the time belongs to nobody */
+	uint64_t yielded; /* number of the slice since boot that its owner gave away */
+	uint32_t ring; /* account whose turn it is, 0: none ready */
+	uint32_t heap[AEGIS_ENVS], heap_count; /* sleepers by deadline */
+	struct slice slices[AEGIS_SLICES];
+	atomic_uint shoot_asked, shoot_done;
+};
+extern struct cpu cpus[AEGIS_CPUS];
+extern struct aegis_system_page *system_page;
+extern uint32_t system_frame; /* main.c */
+void cpu_init(void);
+_Noreturn void cpu_next(void); /* nobody runs here: run somebody, or halt */
+void cpu_leave(struct env *e); /* e, current, stops running here: account its time.  env.lock held */
+void cpu_enter(struct env *e); /* e becomes current: space, context.  env.lock held */
+void cpu_ready(struct env *e); /* e may run: queue it, tell its processor.  env.lock held */
+void cpu_unready(struct env *e); /* out of ring and heap.  env.lock held */
+void cpu_sleep(struct env *e); /* SLEEPING until e->deadline or an event.  env.lock held */
+void cpu_wake(struct env *e);  /* counts an event; ends a sleep.  env.lock held */
+void cpu_release(struct env *e); /* its slices are nobody's.  env.lock held */
+void cpu_arm(void);	       /* timer for whatever comes first on this processor */
+_Noreturn void cpu_start(void);	   /* first schedule of a processor */
+
+/* ---- irq.c, chan.c, revoke.c ---- */
+void irq_raise(uint32_t line); /* from the machine: a claimed line came */
+void irq_release(struct env *e); /* its claims end with it */
+void irq_ports_load(const struct env *e, bool allow); /* this processor's permission map */
+void chan_init(void);
+void chan_done(uint32_t queue, uint32_t slot, uint32_t length); /* from the machine */
+void chan_release(struct env *e);
+uint64_t revoke_deadline(void);		/* earliest, AEGIS_NEVER: none; a hint, without lock */
+void revoke_poll(uint64_t now);		/* takes what is overdue, in bounded steps */
+void revoke_given(struct env *e, uint32_t kind, uint32_t n);
+void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
+uint32_t slice_take(struct env *e, uint32_t n); /* cpu.c: takes n slices, but not the last */
+void chaos_step(struct regs *regs); /* at every entry, when the boot option chaos=SEED is on */
+extern bool chaos_on;
+void chaos_init(void);
+
+/* ---- main.c, syscall.c, print.c, check.c ---- */
+void kernel_main(const char *options, uint64_t archive, uint64_t archive_size);
+void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+const char *option_find(const char *name); /* value of NAME=VALUE on the command line, or NULL */
+void check_all(const char *where);	   /* every invariant, in checked builds */
+
+/* Traps from the machine: user or idle context in regs. */
+void trap_exception(struct regs *regs, uint64_t addr); /* from user mode only */
+void trap_foreign(struct regs *regs);		       /* syscall with a number not ours */
+void trap_timer(struct regs *regs);
+void trap_ipi(struct regs *regs);
+
+/* pct.c: numbers AEGIS_CALL_pct_*; gate as in AEGIS_GATE.  Exchanges *call for the one to resume. */
+void pct_switch(uint32_t number, uint32_t gate, struct machine_call *call);
+/* `number` has ended: the caller it had gets DEAD, the callee it had loses its caller.  No locks. */
+void pct_orphan(uint32_t number, uint32_t caller, uint32_t callee);
+void pct_recall(struct env *e); /* e has had enough lent slices: its caller gets TIMED_OUT */
+
+/* Calls: prototypes from the table. */
+#define CALL0(n, name)				     status sys_##name(void);
+#define CALL1(n, name, t1, a1)			     status sys_##name(t1 a1);
+#define CALL2(n, name, t1, a1, t2, a2)		     status sys_##name(t1 a1, t2 a2);
+#define CALL3(n, name, t1, a1, t2, a2, t3, a3)	     status sys_##name(t1 a1, t2 a2, t3 a3);
+#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4)                                             \
+	status sys_##name(t1 a1, t2 a2, t3 a3, t4 a4);
+#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5)                                     \
+	status sys_##name(t1 a1, t2 a2, t3 a3, t4 a4, t5 a5);
+#include <aegis/syscalls.def>
+#undef CALL0
+#undef CALL1
+#undef CALL2
+#undef CALL3
+#undef CALL4
+#undef CALL5
+
+#endif

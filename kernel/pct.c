@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Protected control transfer.
+ *
+ * Owns: gates, and the links caller <-> callee between environments.
+ *
+ * 1. c->callee == t and c->state == CALLING exactly while t->caller == c; both are changed with both
+ *    locks held, taken in order of environment numbers.
+ * 2. A target is entered only out of a sleep that accepts, so that nothing of it is running or half
+ *    done; it goes back into that sleep when it returns.
+ * 3. A caller that waits holds SAVED_CALL: rip, rsp, rflags, segment bases and PKRU; its general
+ *    registers are the message, and are not kept.
+ * 4. Chains are at most AEGIS_CALL_DEPTH long, so that walking one is bounded.
+ * 5. The processor's time goes on being that of the slice: only cpu->env changes.
+ *
+ * Context: pct_switch runs on the light path with the message in registers; it may not return through
+ * anything but *call.  Revoked: with either environment (pct_orphan), with the capability behind the
+ * gate (checked by generation at each transfer), and after AEGIS_CALL_SLICES (pct_recall).
+ */
+#include "kernel.h"
+
+/* Locks both, the lower number first.  False, nothing locked: the other is gone. */
+static bool
+both_lock(struct env *self, uint32_t other, uint32_t generation, struct env **out)
+{
+	bool first = other < self->number;
+
+	if (other == self->number)
+		return false;
+	if (!first)
+		env_lock(self->number, 0);
+	*out = env_lock(other, generation);
+	if (first && *out)
+		env_lock(self->number, 0);
+	if (!first && !*out)
+		env_unlock(self);
+	return *out != NULL;
+}
+
+static void
+both_unlock(struct env *a, struct env *b)
+{
+	env_unlock(a);
+	env_unlock(b);
+}
+
+status
+sys_pct_bind(uint32_t cap, uint32_t env, uint32_t gate)
+{
+	struct env *self = current();
+	struct env *t;
+	status st;
+
+	if (gate >= AEGIS_GATES || cap >= AEGIS_CAP_SLOTS)
+		return AEGIS_BAD_ARG;
+	st = env_open(cap, env, AEGIS_CALL, &t);
+	if (st != AEGIS_OK)
+		return st;
+	self->gates[gate].env = env;
+	self->gates[gate].generation = t->generation;
+	self->gates[gate].node = self->caps[cap].node;
+	self->gates[gate].node_generation = self->caps[cap].generation;
+	env_unlock(t);
+	return AEGIS_OK;
+}
+
+/* Length of the chain of callers above e. */
+static uint32_t
+depth_of(const struct env *e)
+{
+	uint32_t depth = 0;
+
+	while (e->caller && depth < AEGIS_CALL_DEPTH) {
+		e = env_table[e->caller]; /* it waits for us: it cannot go */
+		depth++;
+		if (!e)
+			break;
+	}
+	return depth;
+}
+
+static void
+context_save(struct env *e, const struct machine_call *call)
+{
+	static const struct regs clear;
+
+	e->regs = clear;
+	e->regs.rip = call->rip;
+	e->regs.rsp = call->rsp;
+	e->regs.rflags = call->rflags;
+	e->regs.cs = MACHINE_USER_CS;
+	e->regs.ss = MACHINE_USER_SS;
+	e->fs_base = machine_fs_base();
+	e->gs_base = machine_gs_base();
+	e->pkru = machine_pkru();
+	e->saved = SAVED_CALL;
+}
+
+/* t, out of its accepting sleep, becomes current.  Both locks held. */
+static void
+_callee_enter(struct env *t, uint32_t caller, struct machine_call *call)
+{
+	struct aegis_area *area = machine_frame(t->area[0]);
+
+	if (t->heap)
+		cpu_unready(t);
+	t->accepts = false;
+	t->returns_to_sleep = true;
+	t->lent = 0;
+	cpu_enter(t);
+	machine_set_fs_base(0);
+	machine_set_gs_base(t->setup.gs_base);
+	machine_set_pkru(t->setup.pkru);
+	area->defer = 1;
+	call->rax = caller;
+	call->rip = t->setup.call_entry;
+	call->rsp = t->setup.call_stack;
+	call->rflags = MACHINE_FLAGS_USER;
+}
+
+static status
+transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
+{
+	uint32_t node, generation;
+	struct env *t;
+
+	if (gate >= AEGIS_GATES || !self->gates[gate].env)
+		return AEGIS_BAD_ARG;
+	node = self->gates[gate].node;
+	generation = self->gates[gate].node_generation;
+	if (nodes[node].generation != generation || nodes[node].dead)
+		return AEGIS_BAD_CAP;
+	if (!both_lock(self, self->gates[gate].env, self->gates[gate].generation, &t))
+		return AEGIS_DEAD;
+	if (t->state == AEGIS_STATE_ENDED) {
+		both_unlock(self, t);
+		return AEGIS_DEAD;
+	}
+	if (t->state != AEGIS_STATE_SLEEPING || !t->accepts || !t->setup.call_entry ||
+	    depth_of(self) >= AEGIS_CALL_DEPTH) {
+		both_unlock(self, t);
+		COUNT(transfers_busy);
+		return AEGIS_BUSY;
+	}
+	COUNT(transfers);
+	TRACE(transfer, t->number, wait);
+	cpu_leave(self);
+	if (wait) {
+		context_save(self, call);
+		self->state = AEGIS_STATE_CALLING;
+		self->callee = t->number;
+		t->caller = self->number;
+	} else {
+		t->caller = 0;
+		cpu_ready(self);
+	}
+	_callee_enter(t, self->number, call);
+	both_unlock(self, t);
+	return AEGIS_OK;
+}
+
+/* t is done with a call: back into its sleep, or ready if something happened meanwhile. */
+static void
+_callee_rest(struct env *t)
+{
+	t->caller = 0;
+	t->returns_to_sleep = false;
+	if (t->page->events != t->seen) {
+		t->accepts = false;
+		t->cpu = t->setup.cpu;
+		cpu_ready(t);
+	} else {
+		t->accepts = true;
+		cpu_sleep(t);
+	}
+}
+
+static void
+transfer_return(struct env *t, struct machine_call *call)
+{
+	struct env *c;
+
+	if (!t->returns_to_sleep) {
+		call->rax = (uint64_t)(status)AEGIS_BAD_ARG;
+		return;
+	}
+	if (!t->caller || !both_lock(t, t->caller, 0, &c)) {
+		env_lock(t->number, 0);
+		cpu_leave(t);
+		_callee_rest(t);
+		env_unlock(t);
+		cpu_next();
+	}
+	cpu_leave(t);
+	_callee_rest(t);
+	if (c->state != AEGIS_STATE_CALLING || c->callee != t->number) {
+		both_unlock(t, c);
+		cpu_next();
+	}
+	c->callee = 0;
+	c->saved = SAVED_NONE;
+	cpu_enter(c);
+	machine_set_fs_base(c->fs_base);
+	machine_set_gs_base(c->gs_base);
+	machine_set_pkru(c->pkru);
+	call->rip = c->regs.rip;
+	call->rsp = c->regs.rsp;
+	call->rflags = c->regs.rflags;
+	call->rax = AEGIS_OK;
+	both_unlock(t, c);
+}
+
+void
+pct_switch(uint32_t number, uint32_t gate, struct machine_call *call)
+{
+	struct env *self = current();
+	status st;
+
+	if (number == AEGIS_CALL_pct_return) {
+		transfer_return(self, call);
+		return;
+	}
+	st = transfer(self, gate, number == AEGIS_CALL_pct_call, call);
+	if (st != AEGIS_OK)
+		call->rax = (uint64_t)st;
+}
+
+/* A caller that waits for `callee` goes on with an error. */
+static void
+caller_release(uint32_t caller, uint32_t callee, status st)
+{
+	struct env *c = env_lock(caller, 0);
+
+	if (!c)
+		return;
+	if (c->state == AEGIS_STATE_CALLING && c->callee == callee) {
+		c->callee = 0;
+		c->regs.rax = (uint64_t)st;
+		c->cpu = c->setup.cpu;
+		cpu_ready(c);
+	}
+	env_unlock(c);
+}
+
+void
+pct_orphan(uint32_t number, uint32_t caller, uint32_t callee)
+{
+	struct env *t;
+
+	if (caller)
+		caller_release(caller, number, AEGIS_DEAD);
+	t = callee ? env_lock(callee, 0) : NULL;
+	if (!t)
+		return;
+	if (t->caller == number)
+		t->caller = 0;
+	env_unlock(t);
+}
+
+void
+pct_recall(struct env *e)
+{
+	uint32_t caller = e->caller;
+
+	e->caller = 0;
+	COUNT(transfers_recalled);
+	caller_release(caller, e->number, AEGIS_TIMED_OUT);
+}
+
+/* These are reached through pct_switch only; the table of calls wants a function. */
+status
+sys_pct_call(void)
+{
+	return AEGIS_BAD_CALL;
+}
+
+status
+sys_pct_send(void)
+{
+	return AEGIS_BAD_CALL;
+}
+
+status
+sys_pct_return(void)
+{
+	return AEGIS_BAD_CALL;
+}

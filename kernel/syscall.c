@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Dispatch: the table that the light path of entry.S calls through, made from syscalls.def.
+ *
+ * Each sys_ function gets its arguments in registers, checks first and then commits; it answers a value
+ * or an enum aegis_status.  The assembly passes 64-bit registers; the narrower parameter types make
+ * the compiler look at the low halves only, as the table says.
+ */
+#include "kernel.h"
+
+extern const void *const sys_table[AEGIS_CALLS];
+const void *const sys_table[AEGIS_CALLS] = {
+#define CALL0(n, name)	    [n] = (const void *)sys_##name,
+#define CALL1(n, name, ...) CALL0(n, name)
+#define CALL2(n, name, ...) CALL0(n, name)
+#define CALL3(n, name, ...) CALL0(n, name)
+#define CALL4(n, name, ...) CALL0(n, name)
+#define CALL5(n, name, ...) CALL0(n, name)
+#include <aegis/syscalls.def>
+};
+
+status
+sys_null(void)
+{
+	struct env *self = current();
+	volatile struct aegis_area *area;
+
+	if (!self->area[0])
+		return AEGIS_OK;
+	area = machine_frame(self->area[0]);
+	if (area->pending && !area->defer)
+		machine_ipi(machine_cpu());
+	return AEGIS_OK;
+}
+
+status
+sys_log_write(uint32_t cap, uint32_t area, uint32_t n)
+{
+	struct env *self = current();
+	uint32_t node;
+	status st = cap_node(self, cap, AEGIS_DEVICE, &node);
+	const char *text;
+
+	if (st != AEGIS_OK)
+		return st;
+	text = n <= 1024 ? area_at(self, area, n) : NULL;
+	if (!text)
+		return AEGIS_BAD_ARG;
+	machine_log(text, n);
+	return n;
+}
+
+status
+sys_power_off(uint32_t cap, uint32_t code)
+{
+	uint32_t node;
+	status st = cap_node(current(), cap, AEGIS_POWER, &node);
+
+	if (st != AEGIS_OK)
+		return st;
+	if (code > 255)
+		return AEGIS_BAD_ARG;
+	log_print("power off, status %u\n", code);
+	machine_off(MACHINE_OFF_CLEAN);
+}
