@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What every role stands on: the control page, entering and leaving the processor, batches.
+ *
+ * All of it runs with asynchronous upcalls deferred (control->area.defer != 0), on the upcall stack.
+ * Errors are negative Linux error numbers; core_error() translates an enum aegis_status.
+ */
+#ifndef EXOS_CORE_CORE_H
+#define EXOS_CORE_CORE_H
+
+#include <aegis/aegis.h>
+#include "../exos.h"
+#include "../lib/lib.h"
+
+/* The first page of the area.  GS points at it.  Offsets are known to assembly (control_asm.h). */
+struct control {
+	struct aegis_area area;
+	struct control *self;	    /* 64 */
+	uint64_t resume_rsp;	    /* 72: context to go on with at begin_entry; 0: none, start afresh */
+	struct process *process;    /* 80: EXOS_PRIVATE of a process */
+	uint64_t stack_top;	    /* 88: end of the upcall stack */
+	uint32_t role;		    /* 96 */
+	uint32_t in_library;	    /* 100: depth; for diagnosis */
+	uint64_t xsave_mask;	    /* 104 */
+	uint32_t xsave_size;	    /* 112 */
+	uint32_t service_env;	    /* 116 */
+	uint32_t env, space;	    /* 120, 124: own numbers */
+	uint64_t service_calls;	    /* 128: transfers to the service */
+	uint64_t reserved[15];
+	uint32_t calls[512];	    /* 256: times each Linux call was served */
+};
+
+static inline struct control *
+control(void)
+{
+	struct control *c;
+
+	__asm__("mov %%gs:64, %0" : "=r"(c));
+	return c;
+}
+
+#define ENVPAGE ((const volatile struct aegis_env_page *)EXOS_ENVPAGE)
+#define SYSPAGE ((const volatile struct aegis_system_page *)EXOS_SYSPAGE)
+
+int core_error(int64_t status); /* enum aegis_status -> negative errno */
+_Noreturn void core_die(const char *why); /* this environment cannot go on: log, end */
+void core_log(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* supervisor's log if allowed */
+
+/* Batch space: EXOS_BATCH_OFFSET of the area, one page. */
+#define EXOS_BATCH_OFFSET 4096u
+#define EXOS_BATCH	  (EXOS_AREA + EXOS_BATCH_OFFSET)
+
+/* ---- time and waiting ---- */
+uint64_t core_now_ns(void);	/* monotonic */
+uint64_t core_wall_ns(void);
+uint64_t core_tsc_at(uint64_t ns); /* TSC value at that monotonic time */
+static inline uint32_t
+core_events(void)
+{
+	return ENVPAGE->events;
+}
+/* Off the processor until the event count differs from seen, or monotonic ns `deadline`
+ * (AEGIS_NEVER: none).  0, or -ETIMEDOUT.  Vector state survives. */
+int core_block(uint32_t seen, uint64_t deadline_ns);
+void core_yield(void); /* to anybody */
+void core_wake(uint32_t env); /* EXOS_CAP_DOMAIN (process) or EXOS_CAP_OWN */
+
+/* ---- frames and bindings ---- */
+/* n frames guarded by cap's name; all or none.  0 or -ENOMEM.  Cleared. */
+int core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n);
+void core_frames_free(const uint32_t *pfns, uint32_t n); /* must be unbound */
+/* Binds pages at va of `space` (own: AEGIS_SELF as cap, control()->space), supplying tables and
+ * holdings pages as needed.  prot: AEGIS_BIND_*.  0, -ENOMEM, -EPERM ... */
+int core_bind(uint32_t cap, uint32_t space, uint64_t va, const uint32_t *pfns, uint32_t n,
+	      uint32_t prot);
+/* One record a page, pages anywhere: va and prot from the array. */
+int core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uint32_t n);
+int core_unbind(uint64_t va, uint32_t n);		   /* own space; pages not bound are skipped */
+int core_protect(uint64_t va, uint32_t n, uint32_t prot);
+/* Gives `space` (cap: CONTROL) holdings of frames the own space holds.  rights AEGIS_READ/WRITE. */
+int core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint32_t rights);
+int core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n);
+/* Takes holdings of existing frames that cap's name dominates. */
+int core_hold(uint32_t cap, const uint32_t *pfns, uint32_t n, uint32_t rights);
+
+/* ---- the arena: virtual pages for the library's own mappings ---- */
+/* Binds n frames at consecutive addresses in the arena; NULL: no memory. */
+void *core_arena_map(const uint32_t *pfns, uint32_t n, uint32_t prot);
+void core_arena_unmap(void *at, uint32_t n); /* frames stay held */
+/* Virtual pages without bindings, for windows that are filled later; 0: none left. */
+uint64_t core_arena_reserve(uint32_t pages);
+void core_arena_release(uint64_t va, uint32_t pages);
+
+/* ---- the private heap of the role (struct heap in EXOS_HEAP) ---- */
+void *core_alloc(size_t size); /* NULL: none */
+void core_free(void *at, size_t size);
+
+/* ---- memory of the program (process role) ---- */
+int copy_in(void *to, uint64_t from, size_t n);	    /* 0 or -EFAULT */
+int copy_out(uint64_t to, const void *from, size_t n);
+/* Length without the terminating zero, -EFAULT, or -ENAMETOOLONG when none within size. */
+int64_t copy_in_string(char *to, uint64_t from, size_t size);
+int clear_out(uint64_t to, size_t n);
+
+#endif
