@@ -4,18 +4,18 @@
  *
  * Owns: the table of environment numbers, their locks and generations, and the life of struct env.
  *
- * 1. env_table[n] is set exactly while n exists; the pointer is followed only with env_locks[n] held,
- *    or by the processor that runs n.
+ * 1. env_table[n] is set exactly while n exists; the pointer is followed only with env_locks[n]
+ * held, or by the processor that runs n.
  * 2. The object's frames are FRAME_OBJECT or FRAME_EXPOSED from env_create to env_destroy and were
  *    held by the creator before: no memory is allocated here.
- * 3. e->area[i] != 0 for i < setup.area_pages: frames that cannot be unbound or change owner, because
- *    they are pinned in e->space (space_pin).
+ * 3. e->area[i] != 0 for i < setup.area_pages: frames that cannot be unbound or change owner,
+ * because they are pinned in e->space (space_pin).
  * 4. state RUNNING means: exactly one processor has cpu->env == e, and only it changes the state.
  *    Others ask it through e->kill and an interrupt.
  * 5. space->envs counts the environments whose e->space it is.
  *
- * Exposed: the environment page; env_read.  Revoked: env_destroy by capability, in bounded time: the
- * frames of its memory are its space's affair.
+ * Exposed: the environment page; env_read.  Revoked: env_destroy by capability, in bounded time:
+ * the frames of its memory are its space's affair.
  */
 #include "kernel.h"
 
@@ -277,8 +277,9 @@ sys_env_create(uint32_t cap, uint32_t area)
 static bool
 setup_valid(const struct aegis_setup *s)
 {
-	const uint64_t addresses[] = {s->fault_entry, s->async_entry, s->begin_entry, s->call_entry,
-				      s->call_stack,  s->resume_rip,  s->gs_base};
+	const uint64_t addresses[] = {s->fault_entry, s->async_entry, s->begin_entry,
+				      s->call_entry,  s->call_stack,  s->resume_start,
+				      s->resume_rip,  s->gs_base};
 
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
 		if (addresses[i] >= AEGIS_USER_MAX)
@@ -450,8 +451,8 @@ reason_name(uint32_t reason)
 }
 
 /*
- * e cannot run any more.  env.lock held, released: what binds it to others is undone without it, and
- * e itself may be gone by then.
+ * e cannot run any more.  env.lock held, released: what binds it to others is undone without it,
+ * and e itself may be gone by then.
  */
 static void
 _env_stop(struct env *e, uint32_t reason)

@@ -4,20 +4,18 @@
  *
  * Owns: the frames that the kernel pushes on upcall stacks.
  *
- * 1. A frame is written only into the environment's own pinned area, through the kernel's mapping, and
- *    never straddles a page, because frames are aligned to their power-of-two size.
- * 2. What is read back from the area (defer, pending, the five words of an interrupted resume) is read
- *    once and only ever stored into the area again: no value of it reaches the machine unchecked.
- * 3. A synchronous upcall nests below the interrupted one; if there is no room, the environment ends.
+ * 1. A frame is written only into the environment's own pinned area, through the kernel's mapping,
+ * and never straddles a page, because frames are aligned to their power-of-two size.
+ * 2. Of the area only defer and pending are read, and each only decides whether to deliver.
+ * 3. A synchronous upcall nests below the interrupted one; if there is no room, the environment
+ * ends.
  * 4. An asynchronous one is delivered only while defer is 0, and sets it.
- * 5. An asynchronous upcall at the resume instruction takes the place of the frame being resumed:
- *    nothing is lost and the stack does not deepen.
+ * 5. An asynchronous upcall inside the resume sequence takes over the frame being resumed: nothing
+ * is lost and the stack does not deepen.
  *
  * Context: the environment runs on this processor, no locks are needed for its area.
  */
 #include "kernel.h"
-
-#define IRET_WORDS 5
 
 static uint64_t
 stack_low(const struct env *e)
@@ -31,25 +29,32 @@ stack_high(const struct env *e)
 	return e->setup.area_va + e->setup.area_pages * PAGE;
 }
 
-/* The interrupted registers are those that the iretq at resume_rip was about to load. */
-static bool
-resume_collapse(struct env *e, struct regs *regs, uint64_t *top)
+/*
+ * The frame that the interrupted resume sequence is about to load, or NULL.  It still holds the
+ * whole context, so an asynchronous upcall takes it over.
+ */
+static volatile struct aegis_frame *
+resumed_frame(struct env *e, const struct regs *regs, uint64_t *at)
 {
-	const volatile uint64_t *iret;
+	*at = regs->rsp & ~(uint64_t)(AEGIS_FRAME_SIZE - 1);
+	if (regs->rip < e->setup.resume_start || regs->rip > e->setup.resume_rip ||
+	    *at < stack_low(e) || *at >= stack_high(e))
+		return NULL;
+	return area_at(e, (uint32_t)(*at - e->setup.area_va), sizeof(struct aegis_frame));
+}
 
-	if (regs->rip != e->setup.resume_rip || regs->rsp < stack_low(e) ||
-	    regs->rsp >= stack_high(e))
-		return false;
-	iret = area_at(e, (uint32_t)(regs->rsp - e->setup.area_va), IRET_WORDS * 8);
-	if (!iret)
-		return false;
-	*top = (regs->rsp & ~(uint64_t)(AEGIS_FRAME_SIZE - 1)) + AEGIS_FRAME_SIZE;
-	regs->rip = iret[0];
-	regs->cs = iret[1];
-	regs->rflags = iret[2];
-	regs->rsp = iret[3];
-	regs->ss = iret[4];
-	return true;
+/* regs, of this environment, enter a handler with rdi = rsp = at. */
+static void
+handler_enter(struct env *e, struct regs *regs, uint64_t entry, uint64_t at)
+{
+	if (!entry)
+		env_end(e, AEGIS_END_HANDLER, regs, 0);
+	regs->rip = entry;
+	regs->rsp = regs->rdi = at;
+	regs->rflags = MACHINE_FLAGS_USER;
+	regs->cs = MACHINE_USER_CS;
+	regs->ss = MACHINE_USER_SS;
+	e->page->upcalls++;
 }
 
 /* Pushes a frame below `top` and makes regs enter `entry` with it. */
@@ -61,8 +66,6 @@ frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struc
 
 	if (at < stack_low(e) || at >= stack_high(e) || !e->area[0])
 		env_end(e, e->area[0] ? AEGIS_END_STACK : AEGIS_END_AREA, regs, f->addr);
-	if (!entry)
-		env_end(e, AEGIS_END_HANDLER, regs, f->addr);
 	out = area_at(e, (uint32_t)(at - e->setup.area_va), sizeof(*out));
 	f->gs_base = machine_gs_base();
 	f->pkru = machine_pkru();
@@ -86,12 +89,7 @@ frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struc
 		machine_set_gs_base(e->setup.gs_base);
 	if (f->pkru != e->setup.pkru)
 		machine_set_pkru(e->setup.pkru);
-	regs->rip = entry;
-	regs->rsp = regs->rdi = at;
-	regs->rflags = MACHINE_FLAGS_USER;
-	regs->cs = MACHINE_USER_CS;
-	regs->ss = MACHINE_USER_SS;
-	e->page->upcalls++;
+	handler_enter(e, regs, entry, at);
 }
 
 /* Where the next frame may end: below what is on the upcall stack, or its top. */
@@ -126,8 +124,9 @@ void
 upcall_deliver(struct env *e, struct regs *regs)
 {
 	volatile struct aegis_area *area;
+	volatile struct aegis_frame *resumed;
 	struct aegis_frame f = {.cause = AEGIS_CAUSE_ASYNC};
-	uint64_t top;
+	uint64_t at;
 
 	if (!e->area[0])
 		return;
@@ -135,10 +134,14 @@ upcall_deliver(struct env *e, struct regs *regs)
 	if (!area->pending || area->defer)
 		return;
 	area->defer = 1;
-	if (!resume_collapse(e, regs, &top))
-		top = frame_top(e, regs);
 	COUNT(async_upcalls);
-	frame_push(e, regs, e->setup.async_entry, top, &f);
+	resumed = resumed_frame(e, regs, &at);
+	if (resumed) {
+		resumed->cause = AEGIS_CAUSE_ASYNC;
+		handler_enter(e, regs, e->setup.async_entry, at);
+		return;
+	}
+	frame_push(e, regs, e->setup.async_entry, frame_top(e, regs), &f);
 }
 
 void

@@ -64,15 +64,19 @@ void trace_dump(uint32_t last); /* to the log */
 struct node {
 	uint32_t parent;     /* 0: free, or the root's */
 	uint32_t generation; /* capabilities with another are stale */
-	uint32_t refs;	     /* resources guarded + child nodes */
+	uint32_t parent_generation; /* the parent's when it was derived; another: this node is dead */
+	atomic_uint refs;    /* resources guarded + child nodes */
+	uint32_t caps;	     /* slots that name this generation */
+	uint32_t swept;	     /* last generation whose revocation is finished */
 	uint16_t account;    /* who pays */
 	uint8_t depth;
-	uint8_t dead; /* revoked: no new derivations, freed when refs is 0 */
+	uint8_t dead; /* found dead by a revocation; freed, as any node, when refs and caps are 0 */
 };
 #define NODE_ROOT 1u
 #define NODES	  8192u
 struct cap {
-	uint32_t node, generation, rights, reserved; /* node 0: empty */
+	uint32_t node, generation, rights; /* node 0: empty; written with node_lock held */
+	uint32_t sequence;		   /* odd while it is written: readers take no lock */
 };
 extern struct lock node_lock;
 extern struct node nodes[NODES];
@@ -83,6 +87,10 @@ bool node_dominates(uint32_t node, uint32_t guard); /* node is guard, or above i
 status cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights);
 /* Slot is valid and has `rights`; *node is its name. */
 status cap_node(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node);
+/* The same, and node_ref(*node) before anyone can revoke it.  Takes node_lock. */
+status cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node);
+bool node_live(uint32_t node, uint32_t generation); /* a capability to it is not stale */
+void cap_release(struct env *e); /* empties its table, when e ends.  Takes node_lock */
 void node_ref(uint32_t node); /* a resource is guarded by it now */
 void node_unref(uint32_t node);
 bool cap_invariants(void);
@@ -107,6 +115,7 @@ void account_refund(uint32_t account, enum account_kind kind, uint32_t n);
 status account_create(uint32_t parent, const struct aegis_env_create *limits);
 void account_ref(uint32_t account);
 void account_unref(uint32_t account); /* the last gives the limits back to the parent */
+bool account_invariants(void);
 
 /* ---- mem.c: physical frames and holdings ---- */
 enum frame_kind {
@@ -126,22 +135,26 @@ struct frame {
 	uint16_t account; /* who pays */
 	uint32_t guard;	  /* node */
 	atomic_uint refs; /* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
-	uint32_t link;	  /* TABLE: entries in use; EXPOSED: env number, 0 public; HOLD, TABLE: see space */
+	uint32_t link;	  /* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins */
 };
 #define FRAME_DROP   (1u << 0) /* droppable */
 #define FRAME_DIRTY  (1u << 1) /* must be cleared before it changes owner */
 #define FRAME_PUBLIC (1u << 2) /* readable by anyone */
+#define FRAME_REVOKED (1u << 3) /* a revocation breaks its holdings now: not to be shared */
 extern struct frame *frames;
 extern uint32_t frame_count;
 extern struct lock mem_lock;
 void mem_init(void); /* after the machine called mem_region for what there is */
 void mem_region(uint64_t start, uint64_t end); /* usable memory, called by boot before mem_init */
+void mem_reserve(uint64_t start, uint64_t end); /* the same, but not free: kernel image, archive */
+enum frame_kind frame_kind(uint32_t pfn); /* of any number: FRAME_NONE or FRAME_DEVICE above memory */
 uint32_t mem_kernel_alloc(uint32_t pages);	/* at boot only: contiguous, cleared; panics */
 /* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
 struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
 void _mem_untype(struct space *s, uint32_t pfn); /* back: held READ WRITE by s, cleared; space.lock */
-void mem_release(uint32_t pfn); /* one reference less; the last clears and frees */
+void mem_release(uint32_t pfn); /* one reference less; the last frees */
+void mem_release_many(uint32_t *pfns, uint32_t n); /* the same for each; overwrites pfns */
 uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */
 bool mem_invariants(void);
 
@@ -160,9 +173,14 @@ struct space {
 	uint32_t pinned;    /* guaranteed frames */
 	uint32_t dying;
 	uint64_t progress; /* of a destroy or a forced unbind */
+	atomic_uint users; /* others that look at it: it cannot go */
+	uint32_t area_pins; /* pages of areas: each may be guaranteed besides AEGIS_PINNED_MAX */
+	uint32_t stripped; /* holdings that lost their rights, but not yet all their bindings */
+	uint32_t span;	   /* where mem_alloc looks first */
 };
 #define SPACES AEGIS_ENVS
-struct space *space_find(uint32_t number); /* NULL: none.  Caller must recheck under its lock */
+struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_put */
+void space_put(struct space *s);
 void space_load(struct space *s);	   /* on this processor: load, account in s->cpus */
 void space_unload(void);		   /* this processor: kernel table */
 /* Frame bound at va, guaranteed, readable and writable: its number; else 0.  For areas. */

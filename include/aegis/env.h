@@ -44,14 +44,15 @@ struct aegis_setup {
 	uint64_t begin_entry; /* a slice begins after yield, sleep or creation; registers clear */
 	uint64_t call_entry;  /* protected control transfers in; 0 accepts none */
 	uint64_t call_stack;  /* rsp for call_entry */
-	uint64_t resume_rip;  /* address of the iretq of the resume sequence; 0: none */
+	uint64_t resume_start; /* resume sequence, see fault.h; 0: none */
+	uint64_t resume_rip;  /* address of its last instruction, the iretq */
 	uint64_t gs_base;     /* GS base at every upcall, begin and call */
 	uint32_t pkru;	      /* PKRU at every upcall, begin and call */
 	uint32_t space;	      /* space number */
 	uint32_t cpu;	      /* processor on which it takes time that nobody owns */
 	uint32_t flags;	      /* AEGIS_SETUP_* */
 };
-_Static_assert(sizeof(struct aegis_setup) == 88, "ABI");
+_Static_assert(sizeof(struct aegis_setup) == 96, "ABI");
 
 #define AEGIS_SETUP_EXTRA (1u << 0) /* wants unowned and yielded time */
 

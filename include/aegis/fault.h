@@ -15,9 +15,13 @@
  * Asynchronous upcalls are held back while area->defer is not zero; the kernel sets it to 1 when it
  * delivers one or begins a slice.  What was held back stays in area->pending (AEGIS_PEND_*).  To
  * leave a critical section a library stores 0 to defer, then looks at pending, and if it is not
- * zero handles it or calls `poll`.  An asynchronous upcall that arrives at the registered resume
- * instruction (the iretq) is given the frame that the iretq was about to load, and takes its place
- * on the stack, so that no number of upcalls deepens the stack.
+ * zero handles it or calls `null`.
+ *
+ * The resume sequence is the registered range of instructions [resume_start, resume_rip], the last of
+ * which is the iretq.  In it rsp points into the frame that is being resumed (its first byte, or its
+ * rip), the frame is intact, and only its registers have been touched.  An asynchronous upcall that
+ * arrives there is given that very frame, with its cause changed, as if the resume had not begun: so
+ * nothing is lost and no number of upcalls deepens the stack.
  *
  * An upcall that cannot be delivered, because the stack is exhausted or no handler is registered,
  * ends the environment.  Source: SOSP'95 section 5.3 (exceptions); the deferral is after Psyche.
