@@ -31,22 +31,33 @@ struct regs {
 #define MACHINE_FLAGS_USER  0x202u     /* interrupts on, all else clear */
 #define MACHINE_FLAGS_MASK  0x240dd5ul /* what user mode may choose: CF PF AF ZF SF TF DF OF NT? AC ID */
 
+#ifdef KERNEL_X86
+#include "x86/inline.h" /* those that must cost no call */
+#else
+void *machine_frame(uint32_t pfn);	  /* frame's first byte */
+void machine_frame_clear(uint32_t pfn);	  /* fill with zeros */
+void machine_tlb_flush_page(uint64_t va); /* on this processor */
+void machine_tlb_flush_all(void);	  /* on this processor, everything of user space */
+uint64_t machine_pte_nx(void);		  /* AEGIS_PTE_NX, or 0 where the processor has none */
+uint32_t machine_cpu(void);		  /* number of this processor, 0 .. machine_cpus() - 1 */
+void machine_relax(void);		  /* in a spin loop */
+uint64_t machine_tsc(void);
+uint64_t machine_gs_base(void); /* of user mode */
+uint64_t machine_fs_base(void);
+void machine_set_gs_base(uint64_t base); /* 0 if it is not canonical */
+void machine_set_fs_base(uint64_t base);
+uint32_t machine_pkru(void);
+void machine_set_pkru(uint32_t pkru);
+#endif
+
 /* Memory.  Frames are reached through the kernel's own mapping of all memory. */
-void *machine_frame(uint32_t pfn);		/* frame's first byte */
-void machine_frame_clear(uint32_t pfn);		/* fill with zeros */
-void machine_space_load(uint32_t root_pfn);	/* this processor translates through this table */
+void machine_space_load(uint32_t root_pfn);	/* this processor translates through this table; 0: the kernel's */
 void machine_space_init(uint32_t root_pfn);	/* kernel half and window into a cleared top table */
-void machine_tlb_flush_page(uint64_t va);	/* on this processor */
-void machine_tlb_flush_all(void);		/* on this processor, everything of user space */
-uint64_t machine_pte_nx(void);			/* AEGIS_PTE_NX, or 0 where the processor has none */
 
 /* Processors. */
-uint32_t machine_cpu(void); /* number of this processor, 0 .. machine_cpus() - 1 */
 uint32_t machine_cpus(void);
 void machine_ipi(uint32_t cpu);	  /* makes it enter trap_ipi(); also to itself, after this entry */
-void machine_relax(void);	  /* in a spin loop */
 void machine_smp_start(void);	  /* the other processors run cpu_start() from now on */
-uint64_t machine_tsc(void);
 uint64_t machine_tsc_hz(void);
 uint64_t machine_wall_ns(void);	  /* ns since 1970 now, 0: unknown */
 void machine_timer(uint64_t tsc); /* next timer interrupt of this processor; past values: at once */
@@ -67,12 +78,6 @@ _Noreturn void machine_enter_regs(const struct regs *regs);		      /* exactly th
 _Noreturn void machine_idle(void); /* interrupts on, halt; entries come back through trap_* */
 
 /* The context that user mode sees besides the general registers. */
-uint64_t machine_gs_base(void); /* of user mode */
-uint64_t machine_fs_base(void);
-void machine_set_gs_base(uint64_t base); /* canonical */
-void machine_set_fs_base(uint64_t base);
-uint32_t machine_pkru(void);
-void machine_set_pkru(uint32_t pkru);
 void machine_vector_save(void *area); /* XSAVE of everything into a frame-aligned area */
 void machine_vector_restore(const void *area);
 void machine_vector_clear(void); /* initial state, if any is in use */

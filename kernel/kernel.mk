@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# The kernel: objects in reading order, linked twice so that it holds its own symbol table.
+#
+#   K         object directory, one for each variant      build/kernel
+#   CC        gcc or clang
+#   UBSAN=1 KASAN=1 GCOV=1 CHECKED=1                       variants; give each its own K
+#
+# $(K)/aegis.elf is what `qemu -kernel` and every other PVH loader takes.
+
+K ?= build/kernel
+
+KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c space.c tlb.c env.c fault.c cpu.c \
+	pct.c irq.c chan.c revoke.c trace.c check.c chaos.c lock.c
+KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
+	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c x86/symbol.c \
+	dev/pci.c dev/virtio.c dev/virtio_console.c lib/string.c lib/print.c
+
+KERNEL_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \
+	-mgeneral-regs-only -fno-strict-aliasing -fno-common -fno-omit-frame-pointer \
+	-momit-leaf-frame-pointer -fno-asynchronous-unwind-tables -fno-delete-null-pointer-checks \
+	-fstack-protector-strong -mstack-protector-guard=global -fcf-protection=none \
+	-ffunction-sections -DKERNEL_X86 -Iinclude -Ikernel \
+	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
+KERNEL_LDFLAGS = -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
+	-Wl,-z,noexecstack -Wl,--gc-sections -Wl,-u,boot_pvh -T kernel/x86/kernel.ld \
+	-Wl,--wrap=sys_pct_call,--wrap=sys_pct_send,--wrap=sys_pct_return
+
+KERNEL_SOURCES = $(wildcard $(addprefix kernel/,$(KERNEL_UPPER)) $(addprefix kernel/,$(KERNEL_LOWER))) \
+	$(KERNEL_EXTRA)
+KERNEL_OBJECTS := $(patsubst %,$(K)/%.o,$(KERNEL_SOURCES))
+
+$(K)/%.c.o: %.c kernel/kernel.mk
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(K)/%.S.o: %.S kernel/kernel.mk
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(K)/empty.S: tools/symbols
+	@mkdir -p $(@D)
+	tools/symbols </dev/null >$@
+
+$(K)/first.elf: $(KERNEL_OBJECTS) $(K)/empty.S kernel/x86/kernel.ld
+	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/empty.S
+
+$(K)/symbols.S: $(K)/first.elf tools/symbols
+	tools/symbols $< >$@
+
+$(K)/aegis.elf: $(K)/symbols.S
+	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/symbols.S
+
+-include $(KERNEL_OBJECTS:.o=.d)

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Formatted text, and the kernel's log.
+ *
+ * Owns: log_lock, the innermost of all locks; a line that log_print writes is not torn by another
+ * processor's.  Text longer than the buffer is cut.
+ */
+#include "../kernel.h"
+#include "lib.h"
+
+#define LINE 256
+
+static struct lock log_lock;
+static bool log_unlocked;
+
+struct out {
+	char *to;
+	size_t size, length;
+};
+
+static void
+put(struct out *o, char c)
+{
+	if (o->length + 1 < o->size)
+		o->to[o->length++] = c;
+}
+
+static void
+put_text(struct out *o, const char *s, size_t n, size_t width, bool left)
+{
+	for (size_t i = n; !left && i < width; i++)
+		put(o, ' ');
+	for (size_t i = 0; i < n; i++)
+		put(o, s[i]);
+	for (size_t i = n; left && i < width; i++)
+		put(o, ' ');
+}
+
+static void
+put_number(struct out *o, uint64_t value, uint32_t base, bool minus, size_t width, bool zero)
+{
+	char digits[24];
+	size_t n = 0;
+
+	do {
+		digits[n++] = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	for (size_t i = n + minus; !zero && i < width; i++)
+		put(o, ' ');
+	if (minus)
+		put(o, '-');
+	for (size_t i = n + minus; zero && i < width; i++)
+		put(o, '0');
+	while (n)
+		put(o, digits[--n]);
+}
+
+size_t
+print_format(char *to, size_t size, const char *format, va_list args)
+{
+	struct out o = {to, size, 0};
+
+	for (const char *p = format; *p; p++) {
+		bool wide = false, zero = false, left = false;
+		size_t width = 0;
+
+		if (*p != '%') {
+			put(&o, *p);
+			continue;
+		}
+		for (p++; *p == '0' || *p == '-'; p++) {
+			zero |= *p == '0';
+			left |= *p == '-';
+		}
+		for (; *p >= '0' && *p <= '9'; p++)
+			width = width * 10 + (size_t)(*p - '0');
+		for (; *p == 'l' || *p == 'z'; p++)
+			wide = true;
+		if (*p == 'c') {
+			put(&o, (char)va_arg(args, int));
+		} else if (*p == 's') {
+			const char *s = va_arg(args, const char *);
+
+			s = s ? s : "(null)";
+			put_text(&o, s, strlen(s), width, left);
+		} else if (*p == 'd') {
+			int64_t v = wide ? va_arg(args, int64_t) : va_arg(args, int);
+
+			put_number(&o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, v < 0, width,
+				   zero);
+		} else if (*p == 'u' || *p == 'x') {
+			uint64_t v = wide ? va_arg(args, uint64_t) : va_arg(args, unsigned);
+
+			put_number(&o, v, *p == 'u' ? 10 : 16, false, width, zero);
+		} else if (*p == 'p') {
+			put_number(&o, (uintptr_t)va_arg(args, void *), 16, false, 16, true);
+		} else if (*p) {
+			put(&o, *p);
+		} else {
+			break;
+		}
+	}
+	if (size)
+		to[o.length] = 0;
+	return o.length;
+}
+
+size_t
+print_to(char *to, size_t size, const char *format, ...)
+{
+	va_list args;
+	size_t n;
+
+	va_start(args, format);
+	n = print_format(to, size, format, args);
+	va_end(args);
+	return n;
+}
+
+void
+log_unlock_forever(void)
+{
+	log_unlocked = true;
+}
+
+void
+log_print(const char *format, ...)
+{
+	char line[LINE];
+	va_list args;
+	size_t n;
+
+	va_start(args, format);
+	n = print_format(line, sizeof(line), format, args);
+	va_end(args);
+	if (log_unlocked) {
+		machine_log(line, n);
+		return;
+	}
+	lock_acquire(&log_lock);
+	machine_log(line, n);
+	lock_release(&log_lock);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the firmware's tables say: processors, interrupt controllers, timer, PCI, power.
+ *
+ * Owns: struct acpi, filled once at boot.
+ *
+ * 1. No length or offset of a table is believed before it is checked against the table's own
+ * length, and that against TABLE_MAX; a table with a wrong checksum is not used.
+ * 2. AML is not interpreted.  Two constant objects are found by their encoding: the package _S5_,
+ * and the address ranges that the PCI host bridge passes on, which are only needed where no
+ * firmware has placed the devices' registers.
+ * 3. Without tables there is one processor and no power-off; the kernel still runs.
+ */
+#include "x86.h"
+
+#define TABLE_MAX  (1u << 20)
+#define HEADER     36u
+#define TABLES_MAX 128u
+
+struct acpi acpi;
+
+static uint16_t
+read16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static uint32_t
+read32(const uint8_t *p)
+{
+	return read16(p) | (uint32_t)read16(p + 2) << 16;
+}
+
+static uint64_t
+read64(const uint8_t *p)
+{
+	return read32(p) | (uint64_t)read32(p + 4) << 32;
+}
+
+static bool
+sum_is_zero(const uint8_t *p, uint32_t length)
+{
+	uint8_t sum = 0;
+
+	while (length--)
+		sum = (uint8_t)(sum + *p++);
+	return sum == 0;
+}
+
+/* Table at a physical address: all of it mapped, its length and checksum right.  NULL otherwise. */
+static const uint8_t *
+table_map(uint64_t address, uint32_t *length)
+{
+	const uint8_t *t;
+
+	if (!address || address >= 1ul << 46)
+		return NULL;
+	t = mmu_firmware(address, HEADER);
+	*length = read32(t + 4);
+	if (*length < HEADER || *length > TABLE_MAX)
+		return NULL;
+	if ((address & (PAGE - 1)) + *length > PAGE)
+		t = mmu_firmware(address, *length);
+	if (!sum_is_zero(t, *length)) {
+		log_print("acpi: table at %lx has a wrong checksum\n", address);
+		return NULL;
+	}
+	return t;
+}
+
+/* ---- processors and interrupt controllers ---- */
+
+static void
+processor_add(uint32_t apic, uint32_t flags)
+{
+	if ((flags & 1) && acpi.cpus < AEGIS_CPUS)
+		acpi.apic_ids[acpi.cpus++] = apic;
+}
+
+static void
+override_add(const uint8_t *e)
+{
+	uint8_t source = e[3];
+	uint16_t flags = read16(e + 8);
+
+	if (e[2] != 0 || source >= AEGIS_IRQS)
+		return;
+	acpi.lines[source].line = read32(e + 4);
+	acpi.lines[source].low = (flags & 3) == 3;
+	acpi.lines[source].level = (flags >> 2 & 3) == 3;
+}
+
+static void
+madt_entry(const uint8_t *e, uint32_t length)
+{
+	if (e[0] == 0 && length >= 8)
+		processor_add(e[3], read32(e + 4));
+	else if (e[0] == 9 && length >= 16)
+		processor_add(read32(e + 4), read32(e + 8));
+	else if (e[0] == 2 && length >= 10)
+		override_add(e);
+	else if (e[0] == 5 && length >= 12)
+		acpi.lapic = read64(e + 4);
+	else if (e[0] == 1 && length >= 12 && acpi.ioapic_count < 4) {
+		acpi.ioapics[acpi.ioapic_count].address = read32(e + 4);
+		acpi.ioapics[acpi.ioapic_count++].base = read32(e + 8);
+	}
+}
+
+static void
+madt_read(const uint8_t *t, uint32_t length)
+{
+	uint32_t at = 44;
+
+	if (length < at)
+		return;
+	acpi.lapic = read32(t + 36);
+	while (length - at >= 2) {
+		uint32_t n = t[at + 1];
+
+		if (n < 2 || n > length - at)
+			return;
+		madt_entry(t + at, n);
+		at += n;
+	}
+}
+
+static void
+mcfg_read(const uint8_t *t, uint32_t length)
+{
+	for (uint32_t at = 44; at <= length && length - at >= 16; at += 16) {
+		if (read16(t + at + 8) != 0 || t[at + 11] < t[at + 10])
+			continue; /* segment 0 is enough */
+		acpi.ecam.address = read64(t + at);
+		acpi.ecam.first = t[at + 10];
+		acpi.ecam.last = t[at + 11];
+		return;
+	}
+}
+
+/* ---- what the DSDT has as constants ---- */
+
+/* A byte constant at p, which at most `room` bytes hold: its length, 0 for anything else. */
+static uint32_t
+aml_byte(const uint8_t *p, uint32_t room, uint8_t *value)
+{
+	if (room >= 1 && p[0] <= 1) {
+		*value = p[0];
+		return 1;
+	}
+	if (room >= 2 && p[0] == 0x0a) {
+		*value = p[1];
+		return 2;
+	}
+	return 0;
+}
+
+/* Name (_S5_, Package () {a, b, ...}) */
+static void
+sleep_find(const uint8_t *t, uint32_t length)
+{
+	for (uint32_t i = HEADER + 2; i + 12 < length; i++) {
+		uint32_t at, n;
+
+		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12 ||
+		    (t[i - 1] != 0x08 && !(t[i - 1] == '\\' && t[i - 2] == 0x08)))
+			continue;
+		at = i + 5;
+		at += 1 + (t[at] >> 6) + 1; /* package length, element count */
+		n = at < length ? aml_byte(t + at, length - at, &acpi.off_type_a) : 0;
+		if (!n)
+			continue;
+		at += n;
+		if (!aml_byte(t + at, length - at, &acpi.off_type_b))
+			acpi.off_type_b = acpi.off_type_a;
+		acpi.off_known = true;
+		return;
+	}
+}
+
+static void
+window_add(uint64_t low, uint64_t high, uint64_t size)
+{
+	if (low < 0x1000000 || high < low || high - low + 1 != size || (low & (PAGE - 1)) ||
+	    memory_usable(low, 1) || acpi.window_count == 4)
+		return;
+	acpi.windows[acpi.window_count].low = low;
+	acpi.windows[acpi.window_count++].high = high;
+}
+
+/* Address space descriptors of type memory, producer, not translated (ACPI 6.4, section 6.4.3.5).
+ */
+static void
+windows_find(const uint8_t *t, uint32_t length)
+{
+	for (uint32_t i = HEADER; i < length; i++) {
+		const uint8_t *p = t + i;
+		uint32_t room = length - i;
+
+		if (room >= 26 && p[0] == 0x87 && read16(p + 1) == 23 && p[3] == 0 &&
+		    !read32(p + 18))
+			window_add(read32(p + 10), read32(p + 14), read32(p + 22));
+		else if (room >= 46 && p[0] == 0x8a && read16(p + 1) == 43 && p[3] == 0 &&
+			 !read64(p + 30))
+			window_add(read64(p + 14), read64(p + 22), read64(p + 38));
+	}
+}
+
+/* ---- fixed hardware ---- */
+
+static void
+dsdt_read(uint64_t address)
+{
+	uint32_t length;
+	const uint8_t *t = table_map(address, &length);
+
+	if (!t)
+		return;
+	sleep_find(t, length);
+	windows_find(t, length);
+}
+
+static void
+fadt_read(const uint8_t *t, uint32_t length)
+{
+	uint32_t flags;
+	uint64_t dsdt;
+
+	if (length < 116)
+		return;
+	flags = read32(t + 112);
+	acpi.smi_port = read32(t + 48);
+	acpi.acpi_enable = t[52];
+	if (!(flags & 1u << 20)) { /* not hardware-reduced: the fixed registers exist */
+		acpi.pm1a = read32(t + 64);
+		acpi.pm1b = read32(t + 68);
+		if (t[91] >= 4)
+			acpi.timer_port = read32(t + 76);
+		acpi.timer_wide = flags & 1u << 8;
+	} else if (length >= 256) {
+		memcpy(&acpi.sleep_control, t + 244, sizeof(acpi.sleep_control));
+	}
+	acpi.century = t[108] < 128 ? t[108] : 0;
+	acpi.rtc_absent = read16(t + 109) & 1u << 5;
+	if (length >= 129 && flags & 1u << 10) {
+		memcpy(&acpi.reset, t + 116, sizeof(acpi.reset));
+		acpi.reset_value = t[128];
+		acpi.reset_known = true;
+	}
+	dsdt = length >= 148 ? read64(t + 140) : 0;
+	dsdt_read(dsdt ? dsdt : read32(t + 40));
+}
+
+static void
+table_read(uint64_t address)
+{
+	uint32_t length;
+	const uint8_t *t = table_map(address, &length);
+
+	if (!t)
+		return;
+	if (memcmp(t, "APIC", 4) == 0)
+		madt_read(t, length);
+	else if (memcmp(t, "FACP", 4) == 0)
+		fadt_read(t, length);
+	else if (memcmp(t, "MCFG", 4) == 0)
+		mcfg_read(t, length);
+}
+
+void
+acpi_init(void)
+{
+	uint64_t rsdp = x86_rsdp();
+	uint32_t length, width = 4;
+	const uint8_t *t;
+	uint64_t root;
+
+	for (uint32_t i = 0; i < AEGIS_IRQS; i++)
+		acpi.lines[i].line = i;
+	if (!rsdp || rsdp >= 1ul << 46)
+		return;
+	t = mmu_firmware(rsdp, 36);
+	if (memcmp(t, "RSD PTR ", 8) != 0 || !sum_is_zero(t, 20))
+		return;
+	root = read32(t + 16);
+	if (t[15] >= 2 && sum_is_zero(t, 36) && read64(t + 24)) {
+		root = read64(t + 24);
+		width = 8;
+	}
+	t = table_map(root, &length);
+	if (!t || memcmp(t, width == 8 ? "XSDT" : "RSDT", 4) != 0)
+		return;
+	acpi.present = true;
+	for (uint32_t i = 0; i < TABLES_MAX && HEADER + (i + 1) * width <= length; i++) {
+		const uint8_t *p = t + HEADER + i * width;
+
+		table_read(width == 8 ? read64(p) : read32(p));
+	}
+}
+
+/* Byte registers in ports or, mapped by acpi_registers_map, in memory. */
+void
+acpi_write(const struct acpi_address *a, uint32_t value)
+{
+	if (a->space == 1 && a->address < 65536)
+		outb((uint16_t)a->address, (uint8_t)value);
+	else if (a->space == 0 && a->address)
+		*(volatile uint8_t *)a->address = (uint8_t)value;
+}
+
+/* Registers in memory are mapped now, and their addresses replaced. */
+static void
+register_map(struct acpi_address *a)
+{
+	if (a->space != 0 || !a->address)
+		return;
+	if (a->address >= 1ul << 46)
+		a->address = 0;
+	else
+		a->address = (uint64_t)mmu_device(a->address, 1);
+}
+
+void
+acpi_registers_map(void)
+{
+	register_map(&acpi.sleep_control);
+	register_map(&acpi.reset);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Constants that assembly and C share: where the kernel lies, selectors, vectors, and offsets into
+ * struct regs and struct percpu.  trap.c pins the offsets with _Static_assert.
+ */
+#ifndef KERNEL_X86_ASM_H
+#define KERNEL_X86_ASM_H
+
+#define KERNEL_BASE 0xffffffff80000000 /* virtual address of physical 0, for the kernel's image */
+
+#define KERNEL_CS 0x08
+#define KERNEL_SS 0x10
+#define USER_SS   0x2b /* SYSRET takes SS and CS from one base, so they lie side by side */
+#define USER_CS   0x33
+#define TSS_SEL   0x38
+
+#define VECTOR_LINES    0x30 /* 16 legacy lines */
+#define VECTOR_CHAN     0x40
+#define VECTOR_TIMER    0xf0
+#define VECTOR_IPI      0xf1
+#define VECTOR_SPURIOUS 0xff
+
+/* struct percpu */
+#define PERCPU_STACK    8
+#define PERCPU_USER_RSP 16
+
+/* struct regs */
+#define REGS_RIP  136
+#define REGS_CS   144
+#define REGS_SIZE 176
+
+/* The table of calls, for the light path. */
+#define CALL_BASE 0x41450000
+#define CALL_MAX  41
+
+#define STACK_IST 8192 /* bytes of an interrupt stack */
+#ifdef KERNEL_KASAN
+#define STACK_MAIN 32768
+#else
+#define STACK_MAIN 16384
+#endif
+
+#endif

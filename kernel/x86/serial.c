@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The log's way out: a 16550 serial port, polled, or a plain output port.
+ *
+ * Options: log=PORT (default 0x3f8; 0 none) is a serial port; debugcon=PORT is a port that takes a
+ * byte at a time.  Both may be given.  Writers hold the log's lock or are the only one that runs.
+ */
+#include "x86.h"
+
+#define UART_DATA    0
+#define UART_ENABLE  1
+#define UART_FIFO    2
+#define UART_LINE    3
+#define UART_MODEM   4
+#define UART_STATUS  5
+#define UART_SCRATCH 7
+#define STATUS_EMPTY 0x20u
+#define WAIT_MAX     100000u
+
+static uint16_t uart, debugcon;
+
+uint16_t
+serial_port(void)
+{
+	return uart;
+}
+
+void
+serial_init(void)
+{
+	uint16_t port = (uint16_t)x86_option_number("log", 0x3f8);
+
+	debugcon = (uint16_t)x86_option_number("debugcon", 0);
+	if (!port)
+		return;
+	outb(port + UART_SCRATCH, 0x5a);
+	if (inb(port + UART_SCRATCH) != 0x5a)
+		return; /* nothing there */
+	outb(port + UART_ENABLE, 0);
+	outb(port + UART_LINE, 0x80); /* 115200 baud */
+	outb(port + UART_DATA, 1);
+	outb(port + UART_ENABLE, 0);
+	outb(port + UART_LINE, 3); /* 8 bits, no parity */
+	outb(port + UART_FIFO, 7);
+	outb(port + UART_MODEM, 3);
+	uart = port;
+}
+
+static void
+uart_put(uint8_t byte)
+{
+	for (uint32_t i = 0; i < WAIT_MAX && !(inb(uart + UART_STATUS) & STATUS_EMPTY); i++)
+		machine_relax();
+	outb(uart + UART_DATA, byte);
+}
+
+void
+machine_log(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (debugcon)
+			outb(debugcon, (uint8_t)text[i]);
+		if (!uart)
+			continue;
+		if (text[i] == '\n')
+			uart_put('\r');
+		uart_put((uint8_t)text[i]);
+	}
+}

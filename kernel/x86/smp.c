@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The other processors.
+ *
+ * smp_init starts them one after the other (INIT, then start-up messages to a page below 1 MiB) and
+ * parks them, halted, until machine_smp_start; so machine_cpus() is exact from kernel_main on.
+ *
+ * 1. Numbers are given in order of arrival.  A processor that does not arrive in time is given up
+ * for good: `arrival` decides between it and the first, which of both.
+ * 2. A parked processor only acknowledges interrupts (trap.c).
+ * 3. The boot table and the page below 1 MiB are cleared after the last one has left them.
+ *
+ * The time-stamp counters are compared when a processor arrives, and set right where they can be
+ * written (TSC_ADJUST); what remains is in the log.
+ */
+#include "x86.h"
+
+#define APIC_INIT    0x4500u
+#define APIC_STARTUP 0x4600u
+#define ARRIVE_US    100000u
+#define ROUNDS       8
+
+enum { WAITING, ARRIVED, GIVEN_UP };
+
+extern uint8_t ap_start[], ap_end[]; /* boot.S */
+extern uint64_t boot_root[512];
+uint64_t boot_ap_stack; /* for boot.S */
+struct percpu *boot_ap_percpu;
+uint32_t x86_cpus = 1;
+
+static atomic_uint arrival;
+static atomic_uint go;
+static atomic_ulong clock_ask, clock_answer; /* rounds of the comparison */
+static int64_t clock_skew;
+
+uint32_t
+machine_cpus(void)
+{
+	return x86_cpus;
+}
+
+/* On the first processor: answers ROUNDS questions with its own TSC. */
+static void
+clock_serve(void)
+{
+	for (unsigned long i = 1; i <= ROUNDS; i++) {
+		while (atomic_load(&clock_ask) != i)
+			machine_relax();
+		atomic_store(&clock_answer, machine_tsc());
+	}
+}
+
+/* On the new one: how far its TSC is ahead, by the round trip that was shortest. */
+static int64_t
+clock_compare(void)
+{
+	uint64_t least = UINT64_MAX;
+	int64_t skew = 0;
+
+	for (unsigned long i = 1; i <= ROUNDS; i++) {
+		uint64_t before, after, answer;
+
+		atomic_store(&clock_answer, 0);
+		before = machine_tsc();
+		atomic_store(&clock_ask, i);
+		while (!(answer = atomic_load(&clock_answer)))
+			machine_relax();
+		after = machine_tsc();
+		if (after - before < least) {
+			least = after - before;
+			skew = (int64_t)(before + (after - before) / 2 - answer);
+			/* Within the round trip nothing is known. */
+			if (skew < (int64_t)least && skew > -(int64_t)least)
+				skew = 0;
+		}
+	}
+	return skew;
+}
+
+_Noreturn void x86_ap(struct percpu *p);
+void
+x86_ap(struct percpu *p)
+{
+	uint32_t expected = WAITING;
+
+	percpu_init((uint32_t)(p - percpus));
+	trap_load();
+	mmu_enter();
+	feature_enable();
+	apic_enable();
+	while (!atomic_compare_exchange_strong(&arrival, &expected, ARRIVED)) {
+		for (;;)
+			__asm__ volatile("cli; hlt");
+	}
+	clock_skew = clock_compare();
+	if (clock_skew && feature_offered('b', 7, 0, 1))
+		wrmsr(MSR_TSC_ADJUST, rdmsr(MSR_TSC_ADJUST) - (uint64_t)clock_skew);
+	atomic_store(&arrival, WAITING);
+	while (!atomic_load(&go))
+		__asm__ volatile("sti; hlt; cli");
+	p->released = true;
+	cpu_start();
+}
+
+/* A page below 1 MiB for the first instructions; 0: the map has none. */
+static uint64_t
+low_page(void)
+{
+	for (uint64_t page = 0x8000; page < 0x90000; page += PAGE) {
+		if (memory_usable(page, PAGE))
+			return page;
+	}
+	return 0;
+}
+
+static bool
+processor_start(uint32_t apic, uint64_t page)
+{
+	uint32_t cpu = x86_cpus;
+	uint32_t expected = WAITING;
+	uint64_t end;
+
+	boot_ap_percpu = &percpus[cpu];
+	boot_ap_stack = (uint64_t)cpu_stacks[cpu].main + STACK_MAIN;
+	atomic_store(&clock_ask, 0);
+	apic_send(apic, APIC_INIT);
+	time_delay(10);
+	for (int i = 0; i < 2 && atomic_load(&arrival) == WAITING; i++) {
+		apic_send(apic, APIC_STARTUP | (uint32_t)(page >> 12));
+		end = machine_tsc() + ARRIVE_US / 2 * (machine_tsc_hz() / 1000000);
+		while (atomic_load(&arrival) == WAITING && machine_tsc() < end)
+			machine_relax();
+	}
+	if (atomic_compare_exchange_strong(&arrival, &expected, GIVEN_UP)) {
+		log_print("smp: the processor with APIC number %u does not answer\n", apic);
+		return false;
+	}
+	clock_serve();
+	while (atomic_load(&arrival) != WAITING)
+		machine_relax();
+	if (clock_skew)
+		log_print("smp: the TSC of processor %u was %ld ticks ahead\n", cpu, clock_skew);
+	x86_cpus++;
+	return true;
+}
+
+void
+smp_init(void)
+{
+	uint64_t page = low_page();
+	uint32_t self = apic_id();
+
+	if (acpi.cpus < 2)
+		return;
+	if (!page) {
+		log_print("smp: no memory below 1 MiB to start processors from\n");
+		return;
+	}
+	memcpy((void *)(MACHINE_DIRECT + page), ap_start, (size_t)(ap_end - ap_start));
+	for (uint32_t i = 0; i < acpi.cpus && x86_cpus < AEGIS_CPUS; i++) {
+		if (acpi.apic_ids[i] != self && !processor_start(acpi.apic_ids[i], page))
+			return;
+	}
+	memset((void *)(MACHINE_DIRECT + page), 0, PAGE);
+	memset(boot_root, 0, PAGE);
+}
+
+void
+machine_smp_start(void)
+{
+	atomic_store(&go, 1);
+	for (uint32_t cpu = 1; cpu < x86_cpus; cpu++)
+		machine_ipi(cpu);
+}
