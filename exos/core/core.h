@@ -2,8 +2,8 @@
 /*
  * What every role stands on: the control page, entering and leaving the processor, batches.
  *
- * All of it runs with asynchronous upcalls deferred (control->area.defer != 0), on the upcall stack.
- * Errors are negative Linux error numbers; core_error() translates an enum aegis_status.
+ * All of it runs with asynchronous upcalls deferred (control->area.defer != 0), on the upcall
+ * stack. Errors are negative Linux error numbers; core_error() translates an enum aegis_status.
  */
 #ifndef EXOS_CORE_CORE_H
 #define EXOS_CORE_CORE_H
@@ -15,19 +15,19 @@
 /* The first page of the area.  GS points at it.  Offsets are known to assembly (control_asm.h). */
 struct control {
 	struct aegis_area area;
-	struct control *self;	    /* 64 */
-	uint64_t resume_rsp;	    /* 72: context to go on with at begin_entry; 0: none, start afresh */
-	struct process *process;    /* 80: EXOS_PRIVATE of a process */
-	uint64_t stack_top;	    /* 88: end of the upcall stack */
-	uint32_t role;		    /* 96 */
-	uint32_t in_library;	    /* 100: depth; for diagnosis */
-	uint64_t xsave_mask;	    /* 104 */
-	uint32_t xsave_size;	    /* 112 */
-	uint32_t service_env;	    /* 116 */
-	uint32_t env, space;	    /* 120, 124: own numbers */
-	uint64_t service_calls;	    /* 128: transfers to the service */
+	struct control *self; /* 64 */
+	uint64_t resume_rsp;  /* 72: context to go on with at begin_entry; 0: none, start afresh */
+	struct process *process; /* 80: EXOS_PRIVATE of a process */
+	uint64_t stack_top;      /* 88: end of the upcall stack */
+	uint32_t role;           /* 96 */
+	uint32_t in_library;     /* 100: depth; for diagnosis */
+	uint64_t xsave_mask;     /* 104 */
+	uint32_t xsave_size;     /* 112 */
+	uint32_t service_env;    /* 116 */
+	uint32_t env, space;     /* 120, 124: own numbers */
+	uint64_t service_calls;  /* 128: transfers to the service */
 	uint64_t reserved[15];
-	uint32_t calls[512];	    /* 256: times each Linux call was served */
+	uint32_t calls[512]; /* 256: times each Linux call was served */
 };
 
 static inline struct control *
@@ -42,16 +42,17 @@ control(void)
 #define ENVPAGE ((const volatile struct aegis_env_page *)EXOS_ENVPAGE)
 #define SYSPAGE ((const volatile struct aegis_system_page *)EXOS_SYSPAGE)
 
-int core_error(int64_t status); /* enum aegis_status -> negative errno */
+int core_error(int64_t status);           /* enum aegis_status -> negative errno */
 _Noreturn void core_die(const char *why); /* this environment cannot go on: log, end */
-void core_log(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* supervisor's log if allowed */
+void core_log(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2))); /* supervisor's log if allowed */
 
 /* Batch space: EXOS_BATCH_OFFSET of the area, one page. */
 #define EXOS_BATCH_OFFSET 4096u
-#define EXOS_BATCH	  (EXOS_AREA + EXOS_BATCH_OFFSET)
+#define EXOS_BATCH        (EXOS_AREA + EXOS_BATCH_OFFSET)
 
 /* ---- time and waiting ---- */
-uint64_t core_now_ns(void);	/* monotonic */
+uint64_t core_now_ns(void); /* monotonic */
 uint64_t core_wall_ns(void);
 uint64_t core_tsc_at(uint64_t ns); /* TSC value at that monotonic time */
 static inline uint32_t
@@ -62,7 +63,7 @@ core_events(void)
 /* Off the processor until the event count differs from seen, or monotonic ns `deadline`
  * (AEGIS_NEVER: none).  0, or -ETIMEDOUT.  Vector state survives. */
 int core_block(uint32_t seen, uint64_t deadline_ns);
-void core_yield(void); /* to anybody */
+void core_yield(void);        /* to anybody */
 void core_wake(uint32_t env); /* EXOS_CAP_DOMAIN (process) or EXOS_CAP_OWN */
 
 /* ---- frames and bindings ---- */
@@ -75,7 +76,7 @@ int core_bind(uint32_t cap, uint32_t space, uint64_t va, const uint32_t *pfns, u
 	      uint32_t prot);
 /* One record a page, pages anywhere: va and prot from the array. */
 int core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uint32_t n);
-int core_unbind(uint64_t va, uint32_t n);		   /* own space; pages not bound are skipped */
+int core_unbind(uint64_t va, uint32_t n); /* own space; pages not bound are skipped */
 int core_protect(uint64_t va, uint32_t n, uint32_t prot);
 /* Gives `space` (cap: CONTROL) holdings of frames the own space holds.  rights AEGIS_READ/WRITE. */
 int core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint32_t rights);
@@ -96,7 +97,7 @@ void *core_alloc(size_t size); /* NULL: none */
 void core_free(void *at, size_t size);
 
 /* ---- memory of the program (process role) ---- */
-int copy_in(void *to, uint64_t from, size_t n);	    /* 0 or -EFAULT */
+int copy_in(void *to, uint64_t from, size_t n); /* 0 or -EFAULT */
 int copy_out(uint64_t to, const void *from, size_t n);
 /* Length without the terminating zero, -EFAULT, or -ENAMETOOLONG when none within size. */
 int64_t copy_in_string(char *to, uint64_t from, size_t size);

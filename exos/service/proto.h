@@ -90,6 +90,7 @@ enum svc_op {
 	SVC_TTY_WRITE,	/* a=obj b=count; bytes at MSG; result count taken; -EAGAIN: noted */
 	SVC_TTY_IOCTL,	/* a=obj b=request c=argument word; in and out record at MSG (256 bytes) */
 	SVC_TTY_POLL,	/* a=obj; result POLLIN.. bits; noted as a waiter */
+	SVC_LOG,	/* a=length (<= 1000): a line for the log, at MSG */
 	SVC_KICK,	/* a=obj: a ring of the host needs the supervisor's attention */
 	/* ---- first process ---- */
 	SVC_FIRST,	/* struct svc_first at MSG */

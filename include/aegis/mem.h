@@ -17,7 +17,7 @@
  *
  * The kernel remembers holdings in pages that the library supplies (mem_table), one byte a frame, so
  * one page serves AEGIS_HOLD_SPAN frames.  A call that needs a page which is not there answers
- * NEED_TABLE.  The pages are readable by their own space: mem_bind of the page itself.
+ * NEED_TABLE; mem_alloc then writes the span into the record's flags.  The pages are readable by their own space: mem_bind of the page itself.
  *
  * What is free is exposed in a bitmap (system page: free_map_frame), a bit a frame, 1 = free.
  */
@@ -51,6 +51,6 @@ _Static_assert(sizeof(struct aegis_frame_rec) == 8, "ABI");
 #define AEGIS_FRAME_DROPPABLE (1u << 0) /* clean: may be taken without asking, told afterwards */
 #define AEGIS_FRAME_PIN	      (1u << 1) /* counts against the guaranteed few of the space */
 
-#define AEGIS_PINNED_MAX 32u /* guaranteed frames of one space besides tables and areas */
+#define AEGIS_PINNED_MAX 512u /* guaranteed frames of one space besides tables and areas */
 
 #endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Offsets that assembly needs; core.c checks them against the structures. */
+#ifndef EXOS_CORE_CONTROL_ASM_H
+#define EXOS_CORE_CONTROL_ASM_H
+
+#define CONTROL_DEFER   0
+#define CONTROL_PENDING 4
+#define CONTROL_SELF    64
+#define CONTROL_RESUME  72
+#define CONTROL_PROCESS 80
+#define CONTROL_STACK   88
+#define CONTROL_XMASK   104
+#define CONTROL_XSIZE   112
+#define CONTROL_CALLS   256
+
+#define FRAME_RESERVED 28
+#define FRAME_RAX      32
+#define FRAME_RCX      40
+#define FRAME_RDX      48
+#define FRAME_RSI      56
+#define FRAME_RDI      64
+#define FRAME_R8       72
+#define FRAME_R9       80
+#define FRAME_R10      88
+#define FRAME_R11      96
+#define FRAME_RIP      104
+#define FRAME_CS       112
+#define FRAME_RFLAGS   120
+#define FRAME_RSP      128
+#define FRAME_SS       136
+#define FRAME_SIZE     256
+
+#endif

@@ -1,0 +1,489 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Frames, bindings, the arena and the heap's pages.
+ *
+ * The kernel never allocates page tables or holdings pages; a call that lacks one answers
+ * NEED_TABLE and the library supplies it.  A few spare frames are always held for that, because the
+ * page that would record a new frame may itself be missing.
+ *
+ * 1. spare[0 .. spares) are frames held by this space, not bound, used for nothing else.
+ * 2. Batches go through one page of the area; nothing that builds a batch calls anything that
+ * builds another before the first has been submitted.
+ */
+#include "priv.h"
+#include "../linux/errno.h"
+
+#define BATCH_FRAMES ((struct aegis_frame_rec *)EXOS_BATCH)
+#define BATCH_BINDS  ((struct aegis_bind *)EXOS_BATCH)
+#define BATCH_BYTES  3072u /* the rest is for the log line and for table records */
+#define SIDE_OFFSET  (EXOS_BATCH_OFFSET + BATCH_BYTES)
+#define SIDE_BIND    ((struct aegis_bind *)(EXOS_BATCH + BATCH_BYTES))
+#define SIDE_FRAME   ((struct aegis_frame_rec *)(EXOS_BATCH + BATCH_BYTES))
+#define MAX_FRAMES   (BATCH_BYTES / sizeof(struct aegis_frame_rec))
+#define MAX_BINDS    (BATCH_BYTES / sizeof(struct aegis_bind))
+
+static uint32_t
+spare_take(void)
+{
+	struct core_state *s = CORE_STATE;
+
+	return s->spares ? s->spare[--s->spares] : 0;
+}
+
+static void
+spare_give(uint32_t pfn)
+{
+	CORE_STATE->spare[CORE_STATE->spares++] = pfn;
+}
+
+/* The holdings page of `span` for `space`.  Uses a spare. */
+static int64_t
+holdings_supply(uint32_t cap, uint32_t space, uint32_t span)
+{
+	uint32_t frame = spare_take();
+	int64_t st;
+
+	if (!frame)
+		return AEGIS_NO_MEMORY;
+	SIDE_FRAME->pfn = frame;
+	SIDE_FRAME->flags = span;
+	st = aegis_mem_table(cap, space, SIDE_OFFSET, 1);
+	if (st != 1)
+		spare_give(frame);
+	return st;
+}
+
+/* The tables above va in `space`, where they are missing.  1: one was supplied. */
+static int64_t
+tables_supply(uint32_t cap, uint32_t space, uint64_t va)
+{
+	int64_t st = 0;
+
+	for (uint32_t level = 3; level >= 1; level--) {
+		uint32_t frame = spare_take();
+
+		if (!frame)
+			return AEGIS_NO_MEMORY;
+		SIDE_BIND->va = va & ~((1ul << (12 + 9 * level)) - 1);
+		SIDE_BIND->pfn = frame;
+		SIDE_BIND->prot = AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(level);
+		st = aegis_tlb_write(cap, space, SIDE_OFFSET, 1);
+		if (st == 1)
+			continue;
+		spare_give(frame);
+		if (st != AEGIS_IN_USE)
+			return st;
+	}
+	return st == 1 ? 1 : 0;
+}
+
+void
+core_spares_fill(void)
+{
+	struct core_state *s = CORE_STATE;
+	struct aegis_frame_rec *rec = SIDE_FRAME;
+
+	while (s->spares < CORE_SPARES / 2) {
+		int64_t st;
+
+		rec->pfn = AEGIS_ANY;
+		rec->flags = 0;
+		st = aegis_mem_alloc(EXOS_CAP_OWN, SIDE_OFFSET, 1, 0);
+		if (st == 1) {
+			s->spare[s->spares++] = rec->pfn;
+			continue;
+		}
+		/* The record says which span wants a holdings page. */
+		if (st != AEGIS_NEED_TABLE ||
+		    holdings_supply(AEGIS_SELF, control()->space, rec->flags) != 1)
+			return;
+	}
+}
+
+int
+core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n)
+{
+	uint32_t done = 0;
+
+	if (CORE_STATE->spares < CORE_SPARES / 4)
+		core_spares_fill();
+	while (done < n) {
+		uint32_t step = n - done < MAX_FRAMES ? n - done : (uint32_t)MAX_FRAMES;
+		int64_t st;
+
+		for (uint32_t i = 0; i < step; i++)
+			BATCH_FRAMES[i] = (struct aegis_frame_rec){AEGIS_ANY, 0};
+		st = aegis_mem_alloc(cap, EXOS_BATCH_OFFSET, step, 0);
+		if (st > 0) {
+			for (uint32_t i = 0; i < st; i++)
+				pfns[done + i] = BATCH_FRAMES[i].pfn;
+			done += (uint32_t)st;
+			continue;
+		}
+		if (st == AEGIS_NEED_TABLE &&
+		    holdings_supply(AEGIS_SELF, control()->space, BATCH_FRAMES[0].flags) == 1) {
+			core_spares_fill();
+			continue;
+		}
+		core_frames_free(pfns, done);
+		return st < 0 ? core_error(st) : -ENOMEM;
+	}
+	return 0;
+}
+
+/* Runs one of the frame-record calls over pfns[]; supplies holdings pages of `space` as needed. */
+static int
+frames_each(int64_t (*call)(uint32_t cap, uint32_t space, uint32_t n), uint32_t cap, uint32_t space,
+	    const uint32_t *pfns, uint32_t n, uint32_t flags)
+{
+	uint32_t done = 0;
+
+	while (done < n) {
+		uint32_t step = n - done < MAX_FRAMES ? n - done : (uint32_t)MAX_FRAMES;
+		int64_t st;
+
+		for (uint32_t i = 0; i < step; i++)
+			BATCH_FRAMES[i] = (struct aegis_frame_rec){pfns[done + i], flags};
+		st = call(cap, space, step);
+		if (st > 0) {
+			done += (uint32_t)st;
+			continue;
+		}
+		if (st == AEGIS_AGAIN)
+			continue;
+		if (st == AEGIS_NEED_TABLE &&
+		    holdings_supply(space == control()->space ? AEGIS_SELF : cap, space,
+				    pfns[done] / AEGIS_HOLD_SPAN) == 1) {
+			core_spares_fill();
+			continue;
+		}
+		return st < 0 ? core_error(st) : -EINVAL;
+	}
+	return 0;
+}
+
+static int64_t
+call_free(uint32_t cap, uint32_t space, uint32_t n)
+{
+	(void)cap;
+	(void)space;
+	return aegis_mem_free(EXOS_BATCH_OFFSET, n);
+}
+
+static int64_t
+call_hold(uint32_t cap, uint32_t space, uint32_t n)
+{
+	(void)space;
+	return aegis_mem_bind(cap, EXOS_BATCH_OFFSET, n);
+}
+
+static int64_t
+call_share(uint32_t cap, uint32_t space, uint32_t n)
+{
+	return aegis_mem_share(cap, space, EXOS_BATCH_OFFSET, n);
+}
+
+static int64_t
+call_unshare(uint32_t cap, uint32_t space, uint32_t n)
+{
+	return aegis_mem_unshare(cap, space, EXOS_BATCH_OFFSET, n);
+}
+
+void
+core_frames_free(const uint32_t *pfns, uint32_t n)
+{
+	frames_each(call_free, 0, control()->space, pfns, n, 0);
+}
+
+int
+core_hold(uint32_t cap, const uint32_t *pfns, uint32_t n, uint32_t rights)
+{
+	return frames_each(call_hold, cap, control()->space, pfns, n, rights);
+}
+
+int
+core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint32_t rights)
+{
+	return frames_each(call_share, cap, space, pfns, n, rights);
+}
+
+int
+core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n)
+{
+	return frames_each(call_unshare, cap, space, pfns, n, 0);
+}
+
+/* Submits n records of the batch; supplies what is missing. */
+static int
+binds_submit(uint32_t cap, uint32_t space, uint32_t n)
+{
+	uint32_t done = 0;
+
+	while (done < n) {
+		int64_t st = aegis_tlb_write(
+			cap, space, EXOS_BATCH_OFFSET + done * (uint32_t)sizeof(struct aegis_bind),
+			n - done);
+
+		if (st > 0) {
+			done += (uint32_t)st;
+			continue;
+		}
+		if (st != AEGIS_NEED_TABLE)
+			return st < 0 ? core_error(st) : -EINVAL;
+		st = tables_supply(cap, space, BATCH_BINDS[done].va);
+		if (st == 0)
+			st = holdings_supply(cap, space, BATCH_BINDS[done].pfn / AEGIS_HOLD_SPAN);
+		if (st != 1)
+			return core_error(st);
+		core_spares_fill();
+	}
+	return 0;
+}
+
+int
+core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uint32_t n)
+{
+	for (uint32_t done = 0; done < n;) {
+		uint32_t step = n - done < MAX_BINDS ? n - done : (uint32_t)MAX_BINDS;
+		int err;
+
+		memcpy(BATCH_BINDS, binds + done, step * sizeof(*binds));
+		err = binds_submit(cap, space, step);
+		if (err)
+			return err;
+		done += step;
+	}
+	return 0;
+}
+
+int
+core_bind(uint32_t cap, uint32_t space, uint64_t va, const uint32_t *pfns, uint32_t n,
+	  uint32_t prot)
+{
+	for (uint32_t done = 0; done < n;) {
+		uint32_t step = n - done < MAX_BINDS ? n - done : (uint32_t)MAX_BINDS;
+		int err;
+
+		for (uint32_t i = 0; i < step; i++)
+			BATCH_BINDS[i] = (struct aegis_bind){va + (done + i) * AEGIS_PAGE,
+							     pfns[done + i], prot};
+		err = binds_submit(cap, space, step);
+		if (err)
+			return err;
+		done += step;
+	}
+	return 0;
+}
+
+static int
+range_call(int64_t (*call)(uint32_t, uint32_t, uint32_t, uint32_t), uint64_t va, uint32_t n,
+	   uint32_t prot)
+{
+	while (n) {
+		uint32_t step = n < 64 ? n : 64;
+		int64_t st;
+
+		*BATCH_BINDS = (struct aegis_bind){va, step, prot};
+		st = call(AEGIS_SELF, control()->space, EXOS_BATCH_OFFSET, 1);
+		if (st == AEGIS_AGAIN)
+			continue;
+		if (st < 0)
+			return core_error(st);
+		va += step * AEGIS_PAGE;
+		n -= step;
+	}
+	return 0;
+}
+
+int
+core_unbind(uint64_t va, uint32_t n)
+{
+	return range_call(aegis_tlb_delete, va, n, 0);
+}
+
+int
+core_protect(uint64_t va, uint32_t n, uint32_t prot)
+{
+	return range_call(aegis_tlb_protect, va, n, prot);
+}
+
+/* ---- the arena ---- */
+
+static uint32_t
+order_of(uint32_t pages)
+{
+	return pages <= 1 ? 0 : 32 - (uint32_t)__builtin_clz(pages - 1);
+}
+
+uint64_t
+core_arena_reserve(uint32_t pages)
+{
+	struct core_state *s = CORE_STATE;
+	uint32_t order = order_of(pages);
+	struct arena_free *f;
+	uint64_t va;
+
+	if (order >= ARENA_ORDERS)
+		return 0;
+	f = s->arena[order];
+	if (f) {
+		s->arena[order] = f->next;
+		va = f->va;
+		core_free(f, sizeof(*f));
+		return va;
+	}
+	if (!s->arena_next)
+		s->arena_next = EXOS_ARENA;
+	if ((AEGIS_PAGE << order) > EXOS_ARENA_END - s->arena_next)
+		return 0;
+	va = s->arena_next;
+	s->arena_next += AEGIS_PAGE << order;
+	return va;
+}
+
+void
+core_arena_release(uint64_t va, uint32_t pages)
+{
+	struct arena_free *f = core_alloc(sizeof(*f));
+	uint32_t order = order_of(pages);
+
+	if (!f)
+		return; /* the addresses are lost until the environment ends */
+	f->va = va;
+	f->next = CORE_STATE->arena[order];
+	CORE_STATE->arena[order] = f;
+}
+
+void *
+core_arena_map(const uint32_t *pfns, uint32_t n, uint32_t prot)
+{
+	uint64_t va = core_arena_reserve(n);
+
+	if (!va)
+		return NULL;
+	if (core_bind(AEGIS_SELF, control()->space, va, pfns, n, prot)) {
+		core_unbind(va, n);
+		core_arena_release(va, n);
+		return NULL;
+	}
+	return (void *)va;
+}
+
+void
+core_arena_unmap(void *at, uint32_t n)
+{
+	core_unbind((uint64_t)at, n);
+	core_arena_release((uint64_t)at, n);
+}
+
+/* ---- pages of the private heap ---- */
+
+#define HEAP_PROT (AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED)
+
+/* First run of `count` pages of EXOS_HEAP that are not in use, or EXOS_HEAP_PAGES. */
+static uint32_t
+heap_find(const struct core_state *s, uint32_t count)
+{
+	uint32_t run = 0;
+
+	for (uint32_t i = 0; i < EXOS_HEAP_PAGES; i++) {
+		run = s->heap_map[i / 64] >> i % 64 & 1 ? 0 : run + 1;
+		if (run == count)
+			return i + 1 - count;
+	}
+	return EXOS_HEAP_PAGES;
+}
+
+static void *
+process_pages_get(struct core_state *s, uint32_t count)
+{
+	uint32_t at = heap_find(s, count);
+
+	if (at == EXOS_HEAP_PAGES)
+		return NULL;
+	while (s->heap_bound < at + count) {
+		uint32_t pfn;
+
+		if (core_frames_alloc(EXOS_CAP_OWN, &pfn, 1))
+			return NULL;
+		if (core_bind(AEGIS_SELF, control()->space, EXOS_HEAP + s->heap_bound * AEGIS_PAGE,
+			      &pfn, 1, HEAP_PROT)) {
+			core_frames_free(&pfn, 1);
+			return NULL;
+		}
+		s->heap_frames[s->heap_bound++] = pfn;
+	}
+	for (uint32_t i = at; i < at + count; i++)
+		s->heap_map[i / 64] |= 1ul << i % 64;
+	return (void *)(EXOS_HEAP + at * AEGIS_PAGE);
+}
+
+static void *
+arena_pages_get(uint32_t count)
+{
+	uint64_t va = core_arena_reserve(count);
+
+	for (uint32_t i = 0; va && i < count; i++) {
+		uint32_t pfn;
+
+		if (core_frames_alloc(EXOS_CAP_OWN, &pfn, 1) ||
+		    core_bind(AEGIS_SELF, control()->space, va + i * AEGIS_PAGE, &pfn, 1,
+			      AEGIS_BIND_READ | AEGIS_BIND_WRITE))
+			return NULL;
+	}
+	return (void *)va;
+}
+
+static void *
+pages_get(void *ctx, size_t count)
+{
+	if (count > EXOS_HEAP_PAGES && control()->role == ROLE_PROCESS)
+		return NULL;
+	if (control()->role == ROLE_PROCESS)
+		return process_pages_get(ctx, (uint32_t)count);
+	return count <= 1u << 16 ? arena_pages_get((uint32_t)count) : NULL;
+}
+
+static void
+pages_put(void *ctx, void *pages, size_t count)
+{
+	struct core_state *s = ctx;
+	uint64_t va = (uint64_t)pages;
+
+	if (control()->role == ROLE_PROCESS) {
+		uint32_t at = (uint32_t)((va - EXOS_HEAP) / AEGIS_PAGE);
+
+		for (uint32_t i = at; i < at + count; i++)
+			s->heap_map[i / 64] &= ~(1ul << i % 64);
+		return;
+	}
+	for (size_t i = 0; i < count; i++) {
+		uint64_t page = va + i * AEGIS_PAGE;
+		uint32_t pfn =
+			(uint32_t)((*aegis_window(page) & AEGIS_PTE_FRAME) >> AEGIS_PAGE_SHIFT);
+
+		core_unbind(page, 1);
+		core_frames_free(&pfn, 1);
+	}
+	core_arena_release(va, (uint32_t)count);
+}
+
+void
+core_heap_init(void)
+{
+	struct heap_source source = {pages_get, pages_put, CORE_STATE};
+
+	heap_init(&CORE_STATE->heap, &source);
+}
+
+void *
+core_alloc(size_t size)
+{
+	return heap_alloc(&CORE_STATE->heap, size);
+}
+
+void
+core_free(void *at, size_t size)
+{
+	heap_free(&CORE_STATE->heap, at, size);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of exos/core share, and what exos/start and exos/upcall need of them. */
+#ifndef EXOS_CORE_PRIV_H
+#define EXOS_CORE_PRIV_H
+
+#define AEGIS_STUBS
+#include "core.h"
+#include "../service/proto.h"
+
+#define CORE_SPARES  24u
+#define ARENA_ORDERS 18u
+
+struct arena_free {
+	struct arena_free *next;
+	uint64_t va;
+};
+
+/* The last private pages of every role. */
+struct core_state {
+	struct heap heap;
+	uint64_t heap_map[(EXOS_HEAP_PAGES + 63) /
+			  64];       /* pages of EXOS_HEAP in use (process role) */
+	uint32_t spare[CORE_SPARES]; /* frames kept for tables and holdings pages */
+	uint32_t spares;
+	uint32_t heap_bound; /* pages of EXOS_HEAP that have frames, from the start */
+	uint64_t arena_next;
+	struct arena_free *arena[ARENA_ORDERS];
+	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of the bound heap pages */
+};
+
+#define CORE_STATE_PAGES 2u
+#define CORE_STATE \
+	((struct core_state *)(EXOS_PRIVATE + (EXOS_PRIVATE_PAGES - CORE_STATE_PAGES) * AEGIS_PAGE))
+_Static_assert(sizeof(struct core_state) <= CORE_STATE_PAGES * 4096, "fits its pages");
+
+/* upcall.S */
+int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c);
+int64_t core_snapshot(int64_t (*fn)(void *arg, uint64_t rsp), void *arg);
+int64_t core_transfer(uint64_t gate, struct svc *s);
+size_t core_copy(void *to, const void *from, size_t n);
+size_t core_clear(void *to, size_t n);
+_Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
+extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];
+extern const char core_resume_start[], core_resume_rip[];
+extern const char core_copy_start[], core_copy_end[], core_copy_fault[];
+#define CORE_CHILD (1l << 62)
+
+void
+core_state_init(void); /* once an environment starts afresh: private pages are bound and zero */
+void core_spares_fill(void);
+void core_heap_init(void);
+void service_log(const char *text, uint32_t n); /* service role: a line for the log */
+/* Fills the kernel's and the library's view of a new environment; `c` is its control page, mapped.
+ */
+void core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uint32_t env,
+		     uint32_t space, uint32_t cpu);
+int core_block_accepting(uint32_t seen);
+int64_t svc_call_gate(uint32_t gate, struct svc *s);
+
+#endif

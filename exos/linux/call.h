@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* A Linux system call on its way: arguments by position, and the context it came from. */
+#ifndef EXOS_LINUX_CALL_H
+#define EXOS_LINUX_CALL_H
+
+#include <stdint.h>
+
+struct aegis_frame;
+
+struct call {
+	uint64_t a[6];	   /* rdi rsi rdx r10 r8 r9 */
+	uint64_t number;   /* rax */
+	struct aegis_frame *frame;
+	uint64_t *callee;  /* rbx rbp r12 r13 r14 r15 as the program has them */
+};
+
+#endif

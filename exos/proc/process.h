@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * struct process: the private state of a process, at EXOS_PRIVATE, copied by fork.
+ *
+ * Everything in it and in the private heap belongs to this process alone.  What several processes
+ * share is elsewhere: rings and offsets in frames held by exactly those who have the object, the rest
+ * behind calls of the service.
+ */
+#ifndef EXOS_PROC_PROCESS_H
+#define EXOS_PROC_PROCESS_H
+
+#include "exos/core/core.h"
+#include "exos/fd/fd.h"
+#include "exos/linux/abi.h"
+#include "exos/linux/call.h"
+#include "exos/service/proto.h"
+#include "exos/vm/vm.h"
+
+#define MAIL ((const volatile struct mail *)EXOS_MAIL)
+
+struct signals {
+	struct lx_sigaction action[MAIL_SIGNALS];
+	uint64_t mask;	    /* bit n-1: signal n is blocked */
+	uint64_t local;	    /* raised by the process for itself, not yet delivered */
+	uint8_t taken[MAIL_SIGNALS]; /* of mail->raised[] */
+	uint8_t stop_depth;
+	uint32_t seen_count;	     /* mail->raised_count when taken[] was last brought up to date */
+	uint64_t suspended_mask;     /* mask to restore after sigsuspend, ppoll ... */
+	bool suspended;
+	struct lx_sigaltstack altstack;
+	struct lx_siginfo local_info[32]; /* of faults and timers, by number */
+};
+
+struct timer_state {
+	uint64_t alarm_ns;    /* monotonic ns at which SIGALRM is due, 0: none */
+	uint64_t interval_ns;
+};
+
+struct process {
+	struct fd_table fds;
+	struct vm vm;
+	struct signals sig;
+	struct timer_state timer;
+	uint64_t clear_child_tid;
+	uint32_t umask;
+	char comm[16];
+	uint64_t start_ns;
+	struct lx_rlimit limits[16];
+};
+
+#define PROCESS_PAGES 4u /* private pages that struct process may take: these are copied at fork */
+_Static_assert(sizeof(struct process) <= PROCESS_PAGES * 4096, "struct process fits its pages");
+
+static inline struct process *
+process(void)
+{
+	return (struct process *)EXOS_PRIVATE;
+}
+
+_Noreturn void process_start(void); /* first process of the domain, at its first begin */
+
+/* ---- exec.c ---- */
+/* Replaces the program.  0: frame is that of the new program; else nothing happened. */
+int exec_program(const char *path, size_t path_len, char *const *argv, char *const *envp,
+		 struct aegis_frame *frame);
+
+/* ---- exit.c ---- */
+_Noreturn void process_exit(uint32_t wait_status);
+
+/* ---- signal/signal.c ---- */
+int signal_raise_self(int sig);			    /* synchronous, no info */
+void signal_fault(int sig, int code, uint64_t addr); /* a fault of the program itself */
+bool signal_pending(void);			    /* some unblocked signal would be acted on */
+uint64_t signal_pending_set(void);
+/* Before returning to the program: acts on what is pending; may change frame and callee. */
+void signal_deliver(struct aegis_frame *frame, uint64_t callee[6], int64_t result, bool in_call);
+void signal_exec(void);	 /* handlers back to default */
+void signal_fork_child(void);
+void timer_check(void);	 /* raises SIGALRM if due */
+uint64_t timer_next(void); /* monotonic ns of the next alarm, AEGIS_NEVER */
+
+/* Waits for an event or deadline; -EINTR (as -ERESTARTSYS) when a signal is pending. */
+#define ERESTARTSYS 512
+int process_block(uint32_t seen, uint64_t deadline_ns);
+
+#endif

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where the kernel enters ExOS, and where ExOS leaves the processor.
+ *
+ * 1. begin_entry goes on with the context at control->resume_rsp, or starts the role if there is none.
+ * 2. fault_entry and async_entry run C on the upcall stack, below the frame that the kernel pushed,
+ *    with asynchronous upcalls deferred; frame->reserved keeps whether they were before.
+ * 3. From resume_start on the frame is intact and rsp = frame (or frame + 104 at the iretq), so that an
+ *    upcall which arrives there takes the frame over (aegis/fault.h).
+ * 4. A context saved by core_leave is, from resume_rsp upwards: rbp, XSAVE area, [rbp:] FS base, r15
+ *    r14 r13 r12 rbp rbx, return address.
+ */
+#include "../core/control_asm.h"
+
+#define AEGIS_BASE 0x41450000
+
+	.text
+	.hidden core_start, upcall_fault, upcall_async, service_call
+
+	.globl core_begin_entry
+	.hidden core_begin_entry
+core_begin_entry:
+	movq	%gs:CONTROL_RESUME, %rsp
+	testq	%rsp, %rsp
+	jz	1f
+	popq	%rbp
+	movl	%gs:CONTROL_XMASK, %eax
+	movl	%gs:CONTROL_XMASK + 4, %edx
+	xrstor64 (%rsp)
+	movq	$0, %gs:CONTROL_RESUME
+	movq	%rbp, %rsp
+	popq	%rax
+	wrfsbase %rax
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	movl	$1, %eax
+	ret
+1:	movq	%gs:CONTROL_STACK, %rsp
+	xorl	%ebp, %ebp
+	call	core_start
+	ud2
+
+/* Pushes the context of invariant 4; clobbers rax rcx rdx rbp r10. */
+.macro CONTEXT_SAVE
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	rdfsbase %rax
+	pushq	%rax
+	movq	%rsp, %rbp
+	movl	%gs:CONTROL_XSIZE, %eax
+	subq	%rax, %rsp
+	andq	$-64, %rsp
+	xorl	%eax, %eax
+	movq	%rax, 512(%rsp)
+	movq	%rax, 520(%rsp)
+	movq	%rax, 528(%rsp)
+	movq	%rax, 536(%rsp)
+	movq	%rax, 544(%rsp)
+	movq	%rax, 552(%rsp)
+	movq	%rax, 560(%rsp)
+	movq	%rax, 568(%rsp)
+	movl	%gs:CONTROL_XMASK, %eax
+	movl	%gs:CONTROL_XMASK + 4, %edx
+	xsave64	(%rsp)
+	pushq	%rbp
+.endm
+
+/* int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c): 1 when begun again. */
+	.globl core_leave
+	.hidden core_leave
+core_leave:
+	movq	%rdx, %r8
+	movq	%rcx, %r9
+	CONTEXT_SAVE
+	movq	%rsp, %gs:CONTROL_RESUME
+	leaq	AEGIS_BASE(%rdi), %rax
+	movq	%rsi, %rdi
+	movq	%r8, %rsi
+	movq	%r9, %rdx
+	syscall
+	/* An answer: the processor was not left. */
+	movq	$0, %gs:CONTROL_RESUME
+	leaq	8(%rbp), %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	ret
+
+/*
+ * int64_t core_snapshot(int64_t (*fn)(void *arg, uint64_t rsp), void *arg): calls fn with the context
+ * saved at rsp, and answers what it answers; whoever begins with that context answers 1 << 62.
+ */
+	.globl core_snapshot
+	.hidden core_snapshot
+core_snapshot:
+	movq	%rdi, %r8
+	CONTEXT_SAVE
+	movq	%rsi, %rdi
+	movq	%rsp, %rsi
+	andq	$-16, %rsp
+	call	*%r8
+	leaq	8(%rbp), %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	ret
+
+.macro HANDLER function
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	movq	%rsp, %rsi
+	subq	$16, %rsp
+	call	\function
+	addq	$16, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+.endm
+
+.macro SCRATCH_LOAD
+	movq	FRAME_RAX(%rsp), %rax
+	movq	FRAME_RCX(%rsp), %rcx
+	movq	FRAME_RDX(%rsp), %rdx
+	movq	FRAME_RSI(%rsp), %rsi
+	movq	FRAME_RDI(%rsp), %rdi
+	movq	FRAME_R8(%rsp), %r8
+	movq	FRAME_R9(%rsp), %r9
+	movq	FRAME_R10(%rsp), %r10
+	movq	FRAME_R11(%rsp), %r11
+.endm
+
+	.globl core_fault_entry
+	.hidden core_fault_entry
+core_fault_entry:
+	movl	%gs:CONTROL_DEFER, %eax
+	movl	$1, %gs:CONTROL_DEFER
+	movl	%eax, FRAME_RESERVED(%rdi)
+	HANDLER	upcall_fault
+	cmpl	$0, FRAME_RESERVED(%rsp)
+	je	core_resume_start
+	SCRATCH_LOAD
+	addq	$FRAME_RIP, %rsp
+	iretq
+
+	.globl core_async_entry
+	.hidden core_async_entry
+core_async_entry:
+	movl	$0, FRAME_RESERVED(%rdi)
+	HANDLER	upcall_async
+
+	.globl core_resume_start, core_resume_rip
+	.hidden core_resume_start, core_resume_rip
+core_resume_start:
+	movl	$0, %gs:CONTROL_DEFER
+	cmpl	$0, %gs:CONTROL_PENDING
+	jne	1f
+	SCRATCH_LOAD
+	addq	$FRAME_RIP, %rsp
+core_resume_rip:
+	iretq
+1:	movl	$1, %gs:CONTROL_DEFER
+	movq	%rsp, %rdi
+	jmp	core_async_entry
+
+/* _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]): rbx rbp r12-r15. */
+	.globl core_resume
+	.hidden core_resume
+core_resume:
+	movq	%rdi, %rsp
+	movq	0(%rsi), %rbx
+	movq	8(%rsi), %rbp
+	movq	16(%rsi), %r12
+	movq	24(%rsi), %r13
+	movq	32(%rsi), %r14
+	movq	40(%rsi), %r15
+	jmp	core_resume_start
+
+/* ---- protected control transfer ---- */
+
+	.globl core_call_entry
+	.hidden core_call_entry
+core_call_entry:
+	subq	$56, %rsp
+	movq	%rdi, 0(%rsp)
+	movq	%rsi, 8(%rsp)
+	movq	%rdx, 16(%rsp)
+	movq	%r8, 24(%rsp)
+	movq	%r9, 32(%rsp)
+	movq	%r10, 40(%rsp)
+	movq	%rsp, %rdi
+	movl	%eax, %esi
+	xorl	%ebp, %ebp
+	call	service_call
+	movq	0(%rsp), %rdi
+	movq	8(%rsp), %rsi
+	movq	16(%rsp), %rdx
+	movq	24(%rsp), %r8
+	movq	32(%rsp), %r9
+	movq	40(%rsp), %r10
+	xorl	%ebx, %ebx
+	xorl	%r12d, %r12d
+	xorl	%r13d, %r13d
+	xorl	%r14d, %r14d
+	xorl	%r15d, %r15d
+	movl	$AEGIS_BASE + 31, %eax
+	syscall
+	ud2
+
+/* int64_t core_transfer(uint64_t gate, struct svc *s): status of the transfer; the answer is in *s. */
+	.globl core_transfer
+	.hidden core_transfer
+core_transfer:
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	pushq	%rsi
+	movq	%rdi, %rax
+	shlq	$32, %rax
+	orq	$AEGIS_BASE + 29, %rax
+	movq	0(%rsi), %rdi
+	movq	16(%rsi), %rdx
+	movq	24(%rsi), %r8
+	movq	32(%rsi), %r9
+	movq	40(%rsi), %r10
+	movq	8(%rsi), %rsi
+	syscall
+	testq	%rax, %rax
+	js	1f
+	movq	(%rsp), %rcx
+	movq	%rdi, 0(%rcx)
+	movq	%rsi, 8(%rcx)
+	movq	%rdx, 16(%rcx)
+	movq	%r8, 24(%rcx)
+	movq	%r9, 32(%rcx)
+	movq	%r10, 40(%rcx)
+1:	popq	%rsi
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	ret
+
+/*
+ * Copies between the library and the program: size_t core_copy(void *to, const void *from, size_t n)
+ * answers how many bytes were NOT copied.  A fault at an unmapped address inside
+ * [core_copy_start, core_copy_end) is ended at core_copy_fault by the fault handler.
+ */
+	.globl core_copy, core_copy_start, core_copy_end, core_copy_fault, core_clear
+	.hidden core_copy, core_copy_start, core_copy_end, core_copy_fault, core_clear
+core_copy:
+	movq	%rdx, %rcx
+core_copy_start:
+	cmpq	$32, %rcx
+	jb	1f
+	movq	%rcx, %rdx
+	shrq	$3, %rcx
+	andl	$7, %edx
+	rep movsq
+	movl	%edx, %ecx
+	xorl	%edx, %edx
+1:	rep movsb
+	xorl	%eax, %eax
+	ret
+core_clear:			/* (void *to, size_t n) */
+	movq	%rsi, %rcx
+	xorl	%eax, %eax
+	xorl	%edx, %edx
+	rep stosb
+	ret
+core_copy_end:
+	/* Something is missing; the word loop left rcx words and edx bytes.  Callers ask for 0 or not. */
+core_copy_fault:
+	leaq	1(%rcx), %rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program's memory: what lies where, and in which frames.
+ *
+ * Regions say what an address may be used for.  Page entries say which frame holds a page: they are
+ * the truth of which the hardware table is a cache.  vm_fault() brings a page in, copies it on write,
+ * or binds again what the kernel dropped.
+ */
+#ifndef EXOS_VM_VM_H
+#define EXOS_VM_VM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct file;
+
+#define VM_READ	  1u
+#define VM_WRITE  2u
+#define VM_EXEC	  4u
+#define VM_SHARED 8u  /* MAP_SHARED */
+#define VM_GROWS  16u /* stack: extends downwards on a fault */
+#define VM_FIXED  32u /* the library's own: not to be changed by the program */
+
+struct region {
+	uint64_t start, end;
+	uint32_t flags; /* VM_* */
+	uint32_t pad;
+	struct file *file; /* NULL: anonymous */
+	uint64_t offset;   /* of start in the file */
+	uint64_t file_end; /* address from which pages are zero instead of the file's */
+};
+
+/* Page entry: frame number and flags; 0: nothing there yet. */
+#define PAGE_PRESENT (1u << 31)
+#define PAGE_COPY    (1u << 30) /* shared with others: to be copied before it is written */
+#define PAGE_FILE    (1u << 29) /* a frame of a file */
+#define PAGE_PFN     0x00ffffffu
+
+#define VM_CHUNK_PAGES 256u /* pages of one chunk of entries: 1 MiB of addresses */
+
+struct chunk {
+	uint64_t base; /* address / 1 MiB */
+	uint32_t *entry;
+	uint32_t used;
+	uint32_t pad;
+};
+
+struct vm {
+	struct region *regions; /* sorted, disjoint */
+	uint32_t count, room;
+	struct chunk *chunks; /* sorted by base */
+	uint32_t chunk_count, chunk_room;
+	uint64_t brk_start, brk;
+	uint64_t mmap_top; /* mappings are placed below */
+	uint64_t stack_limit;
+	uint64_t pages; /* present */
+};
+
+struct vm *vm(void);
+
+/* 0: bound; else the signal's code: -EFAULT nothing mapped, -EACCES protection, -ENOMEM. */
+int vm_fault(uint64_t addr, uint64_t error);
+
+/* Maps len bytes at addr (0: anywhere); answers the address or a negative error. */
+int64_t vm_map(uint64_t addr, uint64_t len, uint32_t flags, struct file *file, uint64_t offset,
+	       bool fixed, bool replace);
+int vm_unmap(uint64_t addr, uint64_t len);
+int vm_protect(uint64_t addr, uint64_t len, uint32_t prot);
+int64_t vm_brk(uint64_t brk);
+int64_t vm_remap(uint64_t old, uint64_t old_len, uint64_t new_len, uint32_t flags, uint64_t to);
+int vm_discard(uint64_t addr, uint64_t len); /* MADV_DONTNEED */
+void vm_reset(void);			     /* exec: everything of the program goes */
+const struct region *vm_find(uint64_t addr); /* region that contains addr, or NULL */
+
+/* Fork: marks private pages for copying, and binds what is there into the child. */
+int vm_fork(uint32_t cap, uint32_t child_space);
+/* A request of the kernel for n frames: gives back what can be had again. */
+uint32_t vm_give(uint32_t n);
+
+#endif
