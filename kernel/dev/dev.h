@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What the device files share: PCI functions, and virtio devices on them. */
+#ifndef KERNEL_DEV_DEV_H
+#define KERNEL_DEV_DEV_H
+
+#include "../x86/x86.h"
+
+/* ---- pci.c ---- */
+struct pci_function {
+	uint8_t bus, slot, function;
+};
+
+uint32_t pci_read(const struct pci_function *f, uint32_t offset); /* offset: a multiple of 4 */
+void pci_write(const struct pci_function *f, uint32_t offset, uint32_t value);
+bool pci_find(uint16_t vendor, uint16_t device, struct pci_function *f); /* the first one */
+/* Next capability `id` after offset `from` (0: the first); 0: none. */
+uint32_t pci_capability(const struct pci_function *f, uint8_t id, uint32_t from);
+/* Registers [offset, offset + length) of memory register `bar`, mapped; NULL: not there. */
+volatile void *pci_map(const struct pci_function *f, uint32_t bar, uint64_t offset,
+		       uint64_t length);
+void pci_enable(const struct pci_function *f);                   /* memory and bus mastering */
+bool pci_message(const struct pci_function *f, uint32_t vector); /* MSI-X entry 0 to processor 0 */
+
+/* ---- virtio.c: VIRTIO 1.1, PCI transport, split rings ---- */
+#define VIRTIO_SLOTS 64u /* size of every ring here */
+
+struct virtio_queue {
+	struct lock lock;
+	struct virtio_descriptor *descriptors; /* one frame holds all three */
+	struct virtio_available *available;
+	struct virtio_used *used;
+	volatile uint16_t *notify;
+	uint16_t number, seen; /* used entries taken */
+	bool broken;           /* the device wrote nonsense */
+	bool busy[VIRTIO_SLOTS];
+	uint32_t lengths[VIRTIO_SLOTS];
+};
+
+struct virtio {
+	struct pci_function pci;
+	volatile struct virtio_common *common;
+	volatile uint8_t *notify;
+	uint64_t notify_length;
+	uint32_t notify_multiplier;
+};
+
+/* Finds the registers and negotiates VIRTIO 1 alone.  False: not there, or not such a device. */
+bool virtio_open(struct virtio *v, const struct pci_function *f);
+bool virtio_queue_open(struct virtio *v, struct virtio_queue *q, uint16_t number);
+void virtio_start(struct virtio *v);
+/* One buffer; slot < VIRTIO_SLOTS names it until it is used.  BUSY: that slot is under way. */
+status virtio_post(struct virtio_queue *q, uint32_t slot, uint64_t address, uint32_t length,
+		   bool device_writes);
+/* Takes one used buffer; `length`: bytes the device wrote, at most what was posted.  False: none.
+ */
+bool virtio_take(struct virtio_queue *q, uint32_t *slot, uint32_t *length);
+
+#endif

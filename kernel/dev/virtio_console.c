@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host channel's device: a virtio console of one port (VIRTIO 1.1, section 5.3), without the
+ * multiport feature, so that queue 0 receives and queue 1 sends and nothing else is said.
+ *
+ * Owns: the device, if the machine has one; chan.c above it owns the slots.  Interrupts come to
+ * processor 0, one vector for both queues.
+ */
+#include "dev.h"
+
+#define VIRTIO_VENDOR   0x1af4
+#define CONSOLE_MODERN  0x1043
+#define CONSOLE_TRANSIT 0x1003 /* also speaks the older protocol */
+_Static_assert(AEGIS_CHAN_SLOTS == VIRTIO_SLOTS, "a slot is a buffer");
+
+static struct virtio device;
+static struct virtio_queue queues[2];
+static bool present;
+
+void
+virtio_console_init(void)
+{
+	struct pci_function f;
+
+	if (!pci_find(VIRTIO_VENDOR, CONSOLE_MODERN, &f) &&
+	    !pci_find(VIRTIO_VENDOR, CONSOLE_TRANSIT, &f))
+		return;
+	if (!virtio_open(&device, &f) || !pci_message(&f, VECTOR_CHAN) ||
+	    !virtio_queue_open(&device, &queues[0], 0) ||
+	    !virtio_queue_open(&device, &queues[1], 1)) {
+		log_print("chan: the console at %02x:%02x.%u cannot be used\n", f.bus, f.slot,
+			  f.function);
+		return;
+	}
+	virtio_start(&device);
+	present = true;
+}
+
+bool
+machine_chan_present(void)
+{
+	return present;
+}
+
+status
+machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t length)
+{
+	if (!present || queue > 1)
+		return AEGIS_NO_SUCH;
+	return virtio_post(&queues[queue], slot, address, length, queue == 0);
+}
+
+void
+virtio_console_interrupt(void)
+{
+	uint32_t slot, length;
+
+	for (uint32_t queue = 0; queue < 2; queue++) {
+		/* Bounded: no more can be used than were posted before this began. */
+		for (uint32_t n = 0;
+		     n < VIRTIO_SLOTS && virtio_take(&queues[queue], &slot, &length); n++)
+			chan_done(queue, slot, length);
+	}
+}
