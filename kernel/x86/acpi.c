@@ -206,6 +206,48 @@ windows_find(const uint8_t *t, uint32_t length)
 	}
 }
 
+/* Name (_CBA, n) or Method (_CBA) { Return (n) }: configuration space of the host bridge. */
+static void
+bridge_find(const uint8_t *t, uint32_t length)
+{
+	for (uint32_t i = HEADER; i + 16 <= length; i++) {
+		const uint8_t *p = t + i + 4;
+
+		if (memcmp(t + i, "_CBA", 4) != 0)
+			continue;
+		if (p[1] == 0xa4)
+			p += 2; /* flags of the method, return */
+		if (p[0] == 0x0c)
+			acpi.ecam.address = read32(p + 1);
+		else if (p[0] == 0x0e && i + 4 + 2 + 9 <= length)
+			acpi.ecam.address = read64(p + 1);
+		else
+			continue;
+		/* Its buses follow in _CRS, as a word descriptor of that type. */
+		for (i += 4; i + 16 <= length; i++) {
+			if (t[i] == 0x88 && read16(t + i + 1) == 13 && t[i + 3] == 2 &&
+			    t[i + 11] == 0 && t[i + 9] == 0 && t[i + 10] >= t[i + 8]) {
+				acpi.ecam.first = t[i + 8];
+				acpi.ecam.last = t[i + 10];
+				return;
+			}
+		}
+	}
+}
+
+/* Configuration space is among the ranges that the bridge does not pass on. */
+static void
+windows_clip(void)
+{
+	for (uint32_t i = 0; i < acpi.window_count;) {
+		if (acpi.ecam.address >= acpi.windows[i].low &&
+		    acpi.ecam.address <= acpi.windows[i].high)
+			acpi.windows[i] = acpi.windows[--acpi.window_count];
+		else
+			i++;
+	}
+}
+
 /* ---- fixed hardware ---- */
 
 static void
@@ -218,6 +260,8 @@ dsdt_read(uint64_t address)
 		return;
 	sleep_find(t, length);
 	windows_find(t, length);
+	if (!acpi.ecam.address)
+		bridge_find(t, length);
 }
 
 static void
@@ -296,6 +340,7 @@ acpi_init(void)
 
 		table_read(width == 8 ? read64(p) : read32(p));
 	}
+	windows_clip();
 }
 
 /* Byte registers in ports or, mapped by acpi_registers_map, in memory. */
