@@ -159,7 +159,7 @@ aml_byte(const uint8_t *p, uint32_t room, uint8_t *value)
 static void
 sleep_find(const uint8_t *t, uint32_t length)
 {
-	for (uint32_t i = HEADER + 2; i + 12 < length; i++) {
+	for (uint32_t i = HEADER + 2; i + 7 <= length; i++) {
 		uint32_t at, n;
 
 		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12 ||
