@@ -152,12 +152,29 @@ dir_changed(struct fs *fs, struct fs_inode *dir, int64_t now)
 	dir->ctime = now;
 }
 
+/* An inode as dir's children are made: a set-group-id directory hands its group down. */
+int
+child_new(struct fs *fs, const struct fs_cred *cred, const struct fs_inode *dir, uint32_t mode,
+	  struct fs_inode **out)
+{
+	uint32_t gid = cred->gid;
+
+	if (dir->mode & FS_ISGID) {
+		gid = dir->gid;
+		if ((mode & FS_IFMT) == FS_IFDIR)
+			mode |= FS_ISGID;
+		else if ((mode & (FS_ISGID | 010)) == (FS_ISGID | 010) && cred->uid &&
+			 !cred_in_group(cred, gid))
+			mode &= ~FS_ISGID;
+	}
+	return inode_new(fs, mode, cred->uid, gid, out);
+}
+
 /* A new inode under a new name. Permissions have been asked, the name is free. */
 int
 node_create(struct fs *fs, const struct fs_cred *cred, struct fs_inode *dir, const char *name,
 	    size_t len, uint32_t mode, struct fs_inode **out)
 {
-	uint32_t gid = dir->mode & FS_ISGID ? dir->gid : cred->gid;
 	bool is_dir = (mode & FS_IFMT) == FS_IFDIR;
 	struct fs_dirent *entry;
 	struct fs_inode *inode;
@@ -165,14 +182,7 @@ node_create(struct fs *fs, const struct fs_cred *cred, struct fs_inode *dir, con
 
 	if (is_dir && dir->nlink >= FS_NLINK_MAX)
 		return -EMLINK;
-	if (dir->mode & FS_ISGID) {
-		if (is_dir)
-			mode |= FS_ISGID;
-		else if ((mode & (FS_ISGID | 010)) == (FS_ISGID | 010) && cred->uid &&
-			 !cred_in_group(cred, gid))
-			mode &= ~FS_ISGID;
-	}
-	err = inode_new(fs, mode, cred->uid, gid, &inode);
+	err = child_new(fs, cred, dir, mode, &inode);
 	if (err)
 		return err;
 	err = dirent_new(fs, dir, name, len, &entry);

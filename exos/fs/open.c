@@ -134,8 +134,7 @@ open_tmpfile(struct opening *op, const struct fs_path *path, struct fs_inode **o
 		return err;
 	err = dir->synth ? -EOPNOTSUPP : dir_may_create(dir, cred);
 	if (!err)
-		err = inode_new(fs, FS_IFREG | op->mode, cred->uid,
-				dir->mode & FS_ISGID ? dir->gid : cred->gid, out);
+		err = child_new(fs, cred, dir, FS_IFREG | op->mode, out);
 	fs_close(fs, dir);
 	if (err)
 		return err;

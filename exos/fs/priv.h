@@ -211,6 +211,8 @@ void dir_rebind(struct fs_inode *dir, struct fs_dirent *entry, struct fs_inode *
 void dir_unbind(struct fs_inode *dir, struct fs_dirent *entry);
 void dir_drop(struct fs *fs, struct fs_inode *dir, struct fs_inode *victim);
 void dir_changed(struct fs *fs, struct fs_inode *dir, int64_t now);
+int child_new(struct fs *fs, const struct fs_cred *cred, const struct fs_inode *dir, uint32_t mode,
+	      struct fs_inode **out);
 int node_create(struct fs *fs, const struct fs_cred *cred, struct fs_inode *dir, const char *name,
 		size_t len, uint32_t mode, struct fs_inode **out);
 

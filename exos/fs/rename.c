@@ -42,7 +42,7 @@ rename_find(struct renaming *op)
 		return err;
 	op->target = NULL;
 	err = walk_victim(&op->to, &op->target);
-	if (err && (err != -ENOENT || exchange))
+	if (err && (err != -ENOENT || exchange || !op->to.dir->nlink))
 		return err;
 	return op->target && noreplace ? -EEXIST : 0;
 }

@@ -18,7 +18,9 @@
 #include "exos/fs/fs.h"
 #include "exos/linux/errno.h"
 
-#define FAKE_FRAMES  65536u
+#ifndef FAKE_FRAMES
+#define FAKE_FRAMES 65536u
+#endif
 #define FAKE_ARCHIVE 0x100000u /* first frame number of the archive */
 
 struct fake {
