@@ -93,6 +93,12 @@ bool node_live(uint32_t node, uint32_t generation); /* a capability to it is not
 void cap_release(struct env *e); /* empties its table, when e ends.  Takes node_lock */
 void node_ref(uint32_t node); /* a resource is guarded by it now */
 void node_unref(uint32_t node);
+void node_unref_many(uint32_t node, uint32_t n);
+uint32_t node_top(void); /* numbers of nodes are below this */
+void _node_bury(uint32_t node); /* if it is dead, its slots do not count any more.  node_lock */
+status _node_revoke(struct cap *slot, uint32_t flag); /* all but this slot is stale.  node_lock */
+void _slot_rights(struct cap *slot, uint32_t rights); /* node_lock */
+uint32_t revocation_refs(uint32_t node); /* cap_revoke.c: the revocation under way refers to it */
 bool cap_invariants(void);
 
 /* ---- account.c: who pays ---- */
@@ -195,6 +201,7 @@ status _space_expel(struct space *s, uint32_t pfn, bool force); /* space.lock */
 void space_init(void);
 void tlb_serve(void); /* answers shootdown requests to this processor */
 bool space_invariants(struct space *s);
+bool hold_invariants(uint32_t under_way); /* references of frames; so many are devices' */
 /* Boot: builds space and bindings of the first environment. */
 struct space *space_boot(void);
 void space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);

@@ -1,0 +1,455 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names and capabilities.
+ *
+ * Owns: the pool of names (nodes), a tree below NODE_ROOT, and the capability tables in struct env.
+ *
+ * 1. A name is live when its generation and, up to the root, each parent_generation agree with the
+ *    nodes above.  Revoking a name changes its generation: in that one store every capability to it
+ *    and everything derived from it, now or later, is stale.  The rest of a revocation only cleans
+ * up.
+ * 2. A node's parent never changes while it is allocated, and a node outlives its children and
+ *    whatever it guards: they count in refs.  So a walk from a guard to the root needs no lock.
+ * 3. caps counts the slots that name the node's current generation.  A node with refs 0 and caps 0
+ * is free; neither can rise from there, because only a valid slot makes references.
+ * 4. A node that is allocated again has another generation.  One whose generations are used up is
+ *    never allocated again.
+ * 5. Slots are written with node_lock held, and are read without: by their sequence number.  A
+ * check walks first and compares generations last, so that the walk is known to have met this node.
+ * 6. What lasts longer than a call and rests on a capability (a frame's guard, a holding) is made
+ * with node_lock held, so that a revocation that returned sees all of it.
+ *
+ * Locks: node_lock, inside the environment's; pool_lock, inside every other, for the list of free
+ * nodes and refs that reach 0.  Revocation: cap_revoke.c.
+ */
+#include "kernel.h"
+
+struct lock node_lock;
+struct node nodes[NODES];
+static struct lock pool_lock;
+static uint32_t pool_free;    /* list through refs, 0: empty */
+static uint32_t pool_top = 2; /* nodes from here on were never used */
+static uint32_t pool_retired; /* nodes whose generations are used up */
+
+void
+cap_init(void)
+{
+	nodes[NODE_ROOT] = (struct node){.generation = 1, .swept = 1, .caps = 1, .account = 1};
+	atomic_store(&nodes[NODE_ROOT].refs, 1);
+}
+
+uint32_t
+node_top(void)
+{
+	return pool_top;
+}
+
+/* Bounded by the depth of the tree. */
+bool
+node_dominates(uint32_t node, uint32_t guard)
+{
+	for (uint32_t i = 0; guard && i <= AEGIS_DEPTH; i++) {
+		if (guard == node)
+			return true;
+		guard = nodes[guard].parent;
+	}
+	return false;
+}
+
+/* No ancestor was revoked since the names below it were derived. */
+static bool
+chain_intact(uint32_t node)
+{
+	for (uint32_t i = 0; node != NODE_ROOT && i <= AEGIS_DEPTH; i++) {
+		const struct node *n = &nodes[node];
+
+		if (!n->parent || n->parent_generation != nodes[n->parent].generation)
+			return false;
+		node = n->parent;
+	}
+	return node == NODE_ROOT;
+}
+
+bool
+node_live(uint32_t node, uint32_t generation)
+{
+	return node && node < NODES && chain_intact(node) &&
+	       __atomic_load_n(&nodes[node].generation, __ATOMIC_ACQUIRE) == generation;
+}
+
+/* ---- slots ---- */
+
+/* A slot as it was at one moment; false: it is being written, or empty. */
+static bool
+slot_read(const struct cap *slot, struct cap *out)
+{
+	uint32_t before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
+
+	out->node = __atomic_load_n(&slot->node, __ATOMIC_RELAXED);
+	out->generation = __atomic_load_n(&slot->generation, __ATOMIC_RELAXED);
+	out->rights = __atomic_load_n(&slot->rights, __ATOMIC_RELAXED);
+	out->sequence = before;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return !(before & 1) && out->node &&
+	       __atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) == before;
+}
+
+/* node_lock held. */
+static void
+_slot_write(struct cap *slot, uint32_t node, uint32_t generation, uint32_t rights)
+{
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	__atomic_store_n(&slot->node, node, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->generation, generation, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->rights, rights, __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+}
+
+status
+cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights)
+{
+	struct cap c;
+	bool dominates;
+
+	if (slot >= AEGIS_CAP_SLOTS || !slot_read(&e->caps[slot], &c))
+		return AEGIS_BAD_CAP;
+	dominates = node_dominates(c.node, guard);
+	if (!node_live(c.node, c.generation))
+		return AEGIS_BAD_CAP;
+	return dominates && (c.rights & rights) == rights ? AEGIS_OK : AEGIS_DENIED;
+}
+
+status
+cap_node(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node)
+{
+	struct cap c;
+
+	if (slot >= AEGIS_CAP_SLOTS || !slot_read(&e->caps[slot], &c) ||
+	    !node_live(c.node, c.generation))
+		return AEGIS_BAD_CAP;
+	if ((c.rights & rights) != rights)
+		return AEGIS_DENIED;
+	*node = c.node;
+	return AEGIS_OK;
+}
+
+status
+cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node)
+{
+	status st;
+
+	lock_acquire(&node_lock);
+	st = cap_node(e, slot, rights, node);
+	if (st == AEGIS_OK)
+		node_ref(*node);
+	lock_release(&node_lock);
+	return st;
+}
+
+/* ---- the pool ---- */
+
+/* A fresh node below parent, with one capability to it; 0: none left.  node_lock held. */
+static uint32_t
+_node_alloc(uint32_t parent, uint32_t account)
+{
+	uint32_t node;
+	struct node *n;
+
+	lock_acquire(&pool_lock);
+	node = pool_free;
+	if (node)
+		pool_free = atomic_load(&nodes[node].refs);
+	else if (pool_top < NODES)
+		node = pool_top++;
+	if (node) {
+		n = &nodes[node];
+		__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_RELEASE);
+		n->parent_generation = nodes[parent].generation;
+		n->caps = 1;
+		n->swept = n->generation;
+		n->account = (uint16_t)account;
+		n->depth = nodes[parent].depth + 1;
+		n->dead = 0;
+		atomic_store(&n->refs, 0);
+		n->parent = parent;
+		node_ref(parent);
+	}
+	lock_release(&pool_lock);
+	return node;
+}
+
+/* Frees the node if nothing needs it, and then its ancestors for which that was all. */
+static void
+node_settle(uint32_t node)
+{
+	while (node != NODE_ROOT) {
+		struct node *n = &nodes[node];
+		uint32_t parent, account;
+
+		lock_acquire(&pool_lock);
+		if (!n->parent || atomic_load(&n->refs) || n->caps) {
+			lock_release(&pool_lock);
+			return;
+		}
+		parent = n->parent;
+		account = n->account;
+		n->parent = 0;
+		n->depth = 0;
+		if (n->generation >= UINT32_MAX - 1) {
+			pool_retired++;
+		} else {
+			__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_RELEASE);
+			atomic_store(&n->refs, pool_free);
+			pool_free = node;
+		}
+		lock_release(&pool_lock);
+		account_refund(account, ACCOUNT_NODE, 1);
+		if (atomic_fetch_sub(&nodes[parent].refs, 1) != 1)
+			return;
+		node = parent;
+	}
+}
+
+void
+node_ref(uint32_t node)
+{
+	atomic_fetch_add(&nodes[node].refs, 1);
+}
+
+void
+node_unref(uint32_t node)
+{
+	if (atomic_fetch_sub(&nodes[node].refs, 1) == 1)
+		node_settle(node);
+}
+
+void
+node_unref_many(uint32_t node, uint32_t n)
+{
+	if (n && atomic_fetch_sub(&nodes[node].refs, n) == n)
+		node_settle(node);
+}
+
+/* node_lock held. */
+static void
+_slot_empty(struct cap *slot)
+{
+	uint32_t node = slot->node, generation = slot->generation;
+
+	if (!node)
+		return;
+	_slot_write(slot, 0, 0, 0);
+	if (nodes[node].generation != generation)
+		return;
+	nodes[node].caps--;
+	if (nodes[node].caps == 0)
+		node_settle(node);
+}
+
+/* Whatever was derived from a revoked name stops to count its slots.  node_lock held. */
+void
+_node_bury(uint32_t node)
+{
+	struct node *n = &nodes[node];
+
+	if (!n->parent || n->dead || chain_intact(node))
+		return;
+	n->dead = 1;
+	n->caps = 0;
+	if (n->generation < UINT32_MAX - 1)
+		__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_RELEASE);
+	node_settle(node);
+}
+
+/* All other capabilities to the slot's name, and all below it, are stale.  node_lock held. */
+status
+_node_revoke(struct cap *slot, uint32_t flag)
+{
+	struct node *n = &nodes[slot->node];
+
+	if (n->generation >= UINT32_MAX - 2)
+		return AEGIS_LIMIT;
+	__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_SEQ_CST);
+	n->caps = 1;
+	_slot_write(slot, slot->node, n->generation, slot->rights | flag);
+	return AEGIS_OK;
+}
+
+/* node_lock held. */
+void
+_slot_rights(struct cap *slot, uint32_t rights)
+{
+	_slot_write(slot, slot->node, slot->generation, rights);
+}
+
+/* ---- calls ---- */
+
+status
+sys_cap_derive(uint32_t from, uint32_t rights, uint32_t to)
+{
+	struct env *self = current();
+	uint32_t node, child = 0;
+	status st;
+
+	if (to >= AEGIS_CAP_SLOTS || (rights & ~AEGIS_ALL))
+		return AEGIS_BAD_ARG;
+	lock_acquire(&node_lock);
+	st = cap_node(self, from, AEGIS_DERIVE | rights, &node);
+	if (st == AEGIS_OK && self->caps[to].node)
+		st = AEGIS_IN_USE;
+	if (st == AEGIS_OK && nodes[node].depth >= AEGIS_DEPTH)
+		st = AEGIS_LIMIT;
+	if (st == AEGIS_OK)
+		st = account_charge(self->account, ACCOUNT_NODE, 1);
+	if (st == AEGIS_OK) {
+		child = _node_alloc(node, self->account);
+		if (child)
+			_slot_write(&self->caps[to], child, nodes[child].generation, rights);
+		else
+			account_refund(self->account, ACCOUNT_NODE, 1);
+	}
+	lock_release(&node_lock);
+	if (st == AEGIS_OK && !child)
+		st = AEGIS_LIMIT;
+	COUNT(cap_derives);
+	return st;
+}
+
+status
+sys_cap_grant(uint32_t from, uint32_t with, uint32_t env, uint32_t rights, uint32_t to)
+{
+	struct env *self = current();
+	struct env *e;
+	uint32_t node;
+	status st;
+
+	if (to >= AEGIS_CAP_SLOTS || (rights & ~AEGIS_ALL))
+		return AEGIS_BAD_ARG;
+	st = env_open(with, env, AEGIS_CONTROL, &e);
+	if (st != AEGIS_OK)
+		return st;
+	lock_acquire(&node_lock);
+	st = cap_node(self, from, AEGIS_GRANT | rights, &node);
+	if (st == AEGIS_OK && e->caps[to].node)
+		st = AEGIS_IN_USE;
+	if (st == AEGIS_OK) {
+		nodes[node].caps++; /* cannot wrap: fewer slots than that fit into any memory */
+		_slot_write(&e->caps[to], node, nodes[node].generation, rights);
+	}
+	lock_release(&node_lock);
+	env_unlock(e);
+	COUNT(cap_grants);
+	return st;
+}
+
+status
+sys_cap_drop(uint32_t slot)
+{
+	if (slot >= AEGIS_CAP_SLOTS)
+		return AEGIS_BAD_ARG;
+	lock_acquire(&node_lock);
+	_slot_empty(&current()->caps[slot]);
+	lock_release(&node_lock);
+	return AEGIS_OK;
+}
+
+void
+cap_release(struct env *e)
+{
+	lock_acquire(&node_lock);
+	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++)
+		_slot_empty(&e->caps[i]);
+	lock_release(&node_lock);
+}
+
+status
+sys_cap_read(uint32_t slot, uint32_t area)
+{
+	struct env *self = current();
+	struct aegis_cap_info *out = area_at(self, area, sizeof(*out));
+	struct cap c;
+
+	if (!out || area % sizeof(*out) || slot >= AEGIS_CAP_SLOTS)
+		return AEGIS_BAD_ARG;
+	if (!slot_read(&self->caps[slot], &c))
+		return AEGIS_BAD_CAP;
+	*(volatile struct aegis_cap_info *)out = (struct aegis_cap_info){
+		.node = c.node,
+		.rights = c.rights & AEGIS_ALL,
+		.depth = nodes[c.node].depth,
+		.live = node_live(c.node, c.generation),
+	};
+	return AEGIS_OK;
+}
+
+/* ---- invariants ---- */
+
+/* Slots and children of each node, and what frames, spaces and environments it guards. */
+static uint32_t seen_refs[NODES], seen_caps[NODES];
+
+static bool
+slots_count(const struct env *e)
+{
+	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++) {
+		const struct cap *c = &e->caps[i];
+
+		if (!c->node)
+			continue;
+		if (c->node >= NODES || (c->sequence & 1))
+			return false;
+		if (nodes[c->node].generation == c->generation)
+			seen_caps[c->node]++;
+	}
+	return true;
+}
+
+static void
+guards_count(void)
+{
+	for (uint32_t i = 0; i < NODES; i++)
+		seen_refs[i] = seen_caps[i] = 0;
+	for (uint32_t i = 0; i < frame_count; i++) {
+		if (frames[i].kind >= FRAME_USER && frames[i].kind <= FRAME_EXPOSED &&
+		    frames[i].guard < NODES)
+			seen_refs[frames[i].guard]++;
+	}
+	for (uint32_t i = 1; i < SPACES; i++) {
+		struct space *s = space_find(i);
+
+		if (!s)
+			continue;
+		seen_refs[s->guard]++;
+		space_put(s);
+	}
+	for (uint32_t i = 0; i < pool_top; i++)
+		seen_refs[nodes[i].parent]++;
+}
+
+/* Call when nothing else runs: it compares whole tables. */
+bool
+cap_invariants(void)
+{
+	guards_count();
+	for (uint32_t i = 1; i < AEGIS_ENVS; i++) {
+		if (!env_table[i])
+			continue;
+		seen_refs[env_table[i]->guard]++;
+		if (!slots_count(env_table[i]))
+			return false;
+	}
+	for (uint32_t i = NODE_ROOT + 1; i < NODES; i++) {
+		const struct node *n = &nodes[i];
+
+		if (!n->parent) {
+			if (seen_refs[i] || seen_caps[i])
+				return false;
+			continue;
+		}
+		if (n->caps != seen_caps[i] || n->refs != seen_refs[i] + revocation_refs(i) ||
+		    n->depth != nodes[n->parent].depth + 1 || n->depth > AEGIS_DEPTH ||
+		    (!n->caps && !n->refs) || (n->dead && n->caps))
+			return false;
+	}
+	return nodes[NODE_ROOT].generation > 0 && !nodes[NODE_ROOT].parent;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Revocation of a name: what rests on capabilities to it, and to all names below it, ends.
+ *
+ * The capabilities themselves are stale in one store (cap.c, 1).  What remains are names that
+ * nobody can use any more, and holdings of frames that the name guards.  They are found in bounded
+ * steps:
+ *
+ *   BURY   nodes below the name do not count their slots, and go if nothing needs them
+ *   MARK   frames guarded by the name, or below it, must not be shared from now on
+ *   STRIP  in one space after the other: marked holdings lose their rights
+ *   SWEEP  the bindings of stripped holdings in that space are broken
+ *   CLEAR  marks are taken away
+ *
+ * 1. There is one revocation under way at a time.  Whoever revokes meanwhile carries it on first,
+ * so one that its caller abandoned is finished all the same.
+ * 2. Once MARK is through, no marked frame gets to another space except by a live capability,
+ * because capabilities that were stale before make no holdings (cap.c, 6) and holders cannot share
+ * it. So one pass over the spaces is enough, and ends.
+ * 3. The caller's space is left out: it keeps its holdings and bindings.
+ * 4. node.swept is the generation of the last revocation that was finished; a caller who was told
+ *    AGAIN (REVOKING in its slot) compares it, and does not revoke twice.
+ *
+ * Lock: sweep_lock, inside the environment's lock and outside node_lock, for the steps of one call.
+ */
+#include "tlb.h"
+
+#define REVOKING    (1u << 31) /* in the rights of a slot: asked, not yet answered OK */
+#define BURY_STEPS  256u
+#define FRAME_STEPS 4096u
+#define STRIP_STEPS 2048u
+
+enum phase { PHASE_NONE, PHASE_BURY, PHASE_MARK, PHASE_STRIP, PHASE_SWEEP, PHASE_CLEAR };
+
+static struct lock sweep_lock;
+static struct {
+	enum phase phase;
+	uint32_t node, generation;
+	uint32_t spared; /* number of the space that is left out */
+	uint32_t at;     /* node, frame, or frame in the space */
+	uint32_t space;
+	bool marked;
+} work;
+
+uint32_t
+revocation_refs(uint32_t node)
+{
+	return work.phase != PHASE_NONE && work.node == node;
+}
+
+/* sweep_lock held, as for all below. */
+static void
+_phase_enter(enum phase phase)
+{
+	work.phase = phase;
+	work.at = 0;
+}
+
+static void
+_bury_step(void)
+{
+	uint32_t end = work.at + BURY_STEPS;
+
+	lock_acquire(&node_lock);
+	for (; work.at < end && work.at < node_top(); work.at++) {
+		if (work.at != work.node && node_dominates(work.node, work.at))
+			_node_bury(work.at);
+	}
+	lock_release(&node_lock);
+	if (work.at >= node_top())
+		_phase_enter(PHASE_MARK);
+}
+
+static void
+_mark_step(bool mark)
+{
+	uint32_t end = frame_count - work.at < FRAME_STEPS ? frame_count : work.at + FRAME_STEPS;
+
+	lock_acquire(&mem_lock);
+	for (; work.at < end; work.at++) {
+		struct frame *f = &frames[work.at];
+
+		if (!mark) {
+			f->flags &= (uint8_t)~FRAME_REVOKED;
+		} else if (f->kind == FRAME_USER && node_dominates(work.node, f->guard)) {
+			f->flags |= FRAME_REVOKED;
+			work.marked = true;
+		}
+	}
+	lock_release(&mem_lock);
+	if (work.at < frame_count)
+		return;
+	if (mark && work.marked) {
+		work.space = 1;
+		_phase_enter(PHASE_STRIP);
+		return;
+	}
+	_phase_enter(PHASE_NONE);
+	nodes[work.node].swept = work.generation;
+	node_unref(work.node);
+}
+
+/* The space that is worked at, or the next there is; NULL: there are no more. */
+static struct space *
+_space_next(uint32_t *steps)
+{
+	for (; work.space < SPACES && *steps; work.space++, --*steps) {
+		struct space *s;
+
+		if (work.space == work.spared)
+			continue;
+		s = space_find(work.space);
+		if (s)
+			return s;
+		work.at = 0;
+		work.phase = PHASE_STRIP;
+	}
+	return NULL;
+}
+
+static void
+_holdings_strip(struct space *s, uint32_t *steps)
+{
+	while (*steps) {
+		uint8_t *hold;
+
+		work.at = _hold_next(s, work.at, steps);
+		if (work.at >= PFN_MAX)
+			break;
+		hold = _hold_find(s, work.at);
+		if (!hold || !*hold)
+			continue;
+		if (work.at < frame_count && (frames[work.at].flags & FRAME_REVOKED))
+			_hold_strip(s, work.at, hold);
+		work.at++;
+	}
+	if (work.at >= PFN_MAX)
+		_phase_enter(PHASE_SWEEP);
+}
+
+static void
+_space_step(uint32_t *steps)
+{
+	struct space *s = _space_next(steps);
+
+	if (!s) {
+		if (work.space >= SPACES)
+			_phase_enter(PHASE_CLEAR);
+		return;
+	}
+	lock_acquire(&s->lock);
+	if (work.phase == PHASE_STRIP)
+		_holdings_strip(s, steps);
+	if (work.phase == PHASE_SWEEP) {
+		if (s->stripped && !s->dying) {
+			_space_sweep(s);
+			*steps = 0;
+		}
+		if (!s->stripped || s->dying) {
+			work.space++;
+			_phase_enter(PHASE_STRIP);
+		}
+	}
+	lock_release(&s->lock);
+	space_put(s);
+}
+
+/* A bounded part of what is under way.  True: nothing is any more. */
+static bool
+_work_step(void)
+{
+	uint32_t steps = STRIP_STEPS;
+
+	switch (work.phase) {
+	case PHASE_NONE:
+		return true;
+	case PHASE_BURY:
+		_bury_step();
+		break;
+	case PHASE_MARK:
+		_mark_step(true);
+		break;
+	case PHASE_CLEAR:
+		_mark_step(false);
+		break;
+	default:
+		while (steps && (work.phase == PHASE_STRIP || work.phase == PHASE_SWEEP))
+			_space_step(&steps);
+	}
+	return work.phase == PHASE_NONE;
+}
+
+/* Starts the slot's revocation, if it was not yet, or answers that it is done. */
+static status
+_work_start(struct env *self, uint32_t slot)
+{
+	struct cap *c = &self->caps[slot];
+	uint32_t node;
+	status st;
+
+	lock_acquire(&node_lock);
+	st = cap_node(self, slot, AEGIS_REVOKE, &node);
+	if (st == AEGIS_OK && (c->rights & REVOKING) && nodes[node].swept == c->generation) {
+		_slot_rights(c, c->rights & ~REVOKING);
+		lock_release(&node_lock);
+		return AEGIS_OK;
+	}
+	if (st == AEGIS_OK && !(c->rights & REVOKING))
+		st = _node_revoke(c, REVOKING);
+	if (st == AEGIS_OK) {
+		node_ref(node);
+		work.node = node;
+		work.generation = c->generation;
+		work.spared = self->space->number;
+		work.marked = false;
+		_phase_enter(PHASE_BURY);
+		st = AEGIS_AGAIN;
+	}
+	lock_release(&node_lock);
+	COUNT(cap_revokes);
+	return st;
+}
+
+status
+sys_cap_revoke(uint32_t slot)
+{
+	struct env *self = current();
+	uint32_t node;
+	status st;
+
+	if (slot >= AEGIS_CAP_SLOTS)
+		return AEGIS_BAD_CAP;
+	st = cap_node(self, slot, AEGIS_REVOKE, &node);
+	if (st != AEGIS_OK)
+		return st;
+	lock_acquire(&sweep_lock);
+	st = AEGIS_AGAIN;
+	/* A step of another's revocation, or the start of this one and its first step. */
+	if (_work_step()) {
+		st = _work_start(self, slot);
+		if (st == AEGIS_AGAIN && _work_step())
+			st = _work_start(self, slot);
+	}
+	lock_release(&sweep_lock);
+	return st;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Spin locks.
+ *
+ * 1. A lock is held by at most one processor, which does not take it again.
+ * 2. Interrupts are off while a lock is held, as everywhere in the kernel, so the holder proceeds.
+ * 3. Whoever waits answers shootdown requests meanwhile: the holder may itself be waiting for that
+ *    answer.
+ *
+ * Order of locks: kernel.h.  Not fair; sections are short and bounded.
+ */
+#include "kernel.h"
+
+void
+lock_acquire(struct lock *l)
+{
+	unsigned int me = machine_cpu() + 1, none = 0;
+
+	while (!atomic_compare_exchange_weak_explicit(&l->held, &none, me, memory_order_acquire,
+						      memory_order_relaxed)) {
+		assert(none != me);
+		none = 0;
+		tlb_serve();
+		machine_relax();
+	}
+}
+
+void
+lock_release(struct lock *l)
+{
+	assert(lock_held(l));
+	atomic_store_explicit(&l->held, 0, memory_order_release);
+}
+
+bool
+lock_held(const struct lock *l)
+{
+	return atomic_load_explicit(&l->held, memory_order_relaxed) == machine_cpu() + 1;
+}

@@ -1,0 +1,700 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Physical frames.
+ *
+ * Owns: the frame array, the free bitmap, and who pays for and guards each frame.
+ *
+ * 1. A frame's bit in the bitmap is set exactly while its kind is FRAME_FREE.
+ * 2. refs of a frame of memory in use = spaces that hold it + device accesses under way + pins of
+ *    areas + 1 while it is a kernel object.  At 0 the frame is free.
+ * 3. A frame in use by environments has a guard (node.refs counts it) and an account (it was
+ * charged). Frames of account 0 are the kernel's own, from boot, and never free.
+ * 4. A frame is cleared between owners: when it is allocated, unless it is known to be zero.
+ * Freeing is cheap that way, and a frame is free only after every processor forgot its bindings,
+ * because a holding goes only after its bindings did.
+ * 5. span_free counts the set bits of each span; no bit is set below span_word in its span.
+ *
+ * Exposed: the bitmap (system page: free_map_frame), readable by all.  Revoked: holdings, by
+ * _space_expel and cap_revoke; the frame is free when the last went.
+ *
+ * Lock: mem_lock, for the bitmap, kinds that become or cease to be FREE or USER, and flags.  refs
+ * are atomic; from 0 nobody raises them but the allocator.
+ */
+#include "tlb.h"
+
+#define SPAN_WORDS (AEGIS_HOLD_SPAN / 64)
+#define ALLOC_MAX  32u   /* frames that one call allocates, because of the clearing */
+#define RUN_WORDS  4096u /* words of the bitmap that one call searches for a run */
+#define PIECES     64u
+
+struct frame *frames;
+uint32_t frame_count;
+struct lock mem_lock;
+static uint64_t *free_map;
+static uint16_t span_free[SPANS];
+static uint16_t span_word[SPANS];
+static uint32_t free_count;
+
+/* Memory at boot: pieces of frames, usable or reserved. */
+static struct {
+	uint32_t first, end;
+	bool reserved;
+} pieces[PIECES];
+static uint32_t piece_count;
+
+/* ---- the bitmap ---- */
+
+static bool
+bit_free(uint32_t pfn)
+{
+	return free_map[pfn / 64] >> pfn % 64 & 1;
+}
+
+static void
+bit_set(uint32_t pfn)
+{
+	uint32_t span = pfn / AEGIS_HOLD_SPAN;
+	uint16_t word = pfn % AEGIS_HOLD_SPAN / 64;
+
+	free_map[pfn / 64] |= 1ul << pfn % 64;
+	span_free[span]++;
+	free_count++;
+	if (word < span_word[span])
+		span_word[span] = word;
+}
+
+static void
+bit_clear(uint32_t pfn)
+{
+	free_map[pfn / 64] &= ~(1ul << pfn % 64);
+	span_free[pfn / AEGIS_HOLD_SPAN]--;
+	free_count--;
+}
+
+/* First number >= pfn whose bit is `set`; end if there is none below it.  `map` has a bit a number.
+ */
+static uint32_t
+map_next(const uint64_t *map, uint32_t pfn, uint32_t end, bool set)
+{
+	while (pfn < end) {
+		uint64_t word = (set ? map[pfn / 64] : ~map[pfn / 64]) >> pfn % 64;
+
+		if (word) {
+			pfn += (uint32_t)__builtin_ctzl(word);
+			break;
+		}
+		pfn = (pfn / 64 + 1) * 64;
+	}
+	return pfn < end ? pfn : end;
+}
+
+/* Lowest free frame of a span that has one. */
+static uint32_t
+span_lowest(uint32_t span)
+{
+	const uint64_t *words = free_map + (size_t)span * SPAN_WORDS;
+	uint32_t word = span_word[span];
+
+	while (!words[word])
+		word++;
+	span_word[span] = (uint16_t)word;
+	return span * AEGIS_HOLD_SPAN + word * 64 + (uint32_t)__builtin_ctzl(words[word]);
+}
+
+static void
+count_expose(void)
+{
+	system_page->free_frames = free_count;
+}
+
+/* ---- boot ---- */
+
+static void
+piece_add(uint64_t first, uint64_t end, bool reserved)
+{
+	uint64_t most = (uint64_t)SPANS * AEGIS_HOLD_SPAN;
+
+	if (end > most)
+		end = most;
+	if (first >= end)
+		return;
+	assert(piece_count < PIECES);
+	pieces[piece_count].first = (uint32_t)first;
+	pieces[piece_count].end = (uint32_t)end;
+	pieces[piece_count++].reserved = reserved;
+	if (end > frame_count)
+		frame_count = (uint32_t)end;
+}
+
+void
+mem_region(uint64_t start, uint64_t end)
+{
+	uint64_t first = start / PAGE + (start % PAGE != 0);
+
+	piece_add(first ? first : 1, end / PAGE, false); /* number 0 means none */
+}
+
+void
+mem_reserve(uint64_t start, uint64_t end)
+{
+	piece_add(start / PAGE, end / PAGE + (end % PAGE != 0), true);
+}
+
+static bool
+pfn_reserved(uint32_t first, uint32_t end)
+{
+	for (uint32_t i = 0; i < piece_count; i++) {
+		if (pieces[i].reserved && pieces[i].first < end && first < pieces[i].end)
+			return true;
+	}
+	return false;
+}
+
+/* Room for the kernel's own tables: the highest in a usable piece. */
+static uint32_t
+room_find(uint32_t pages)
+{
+	uint32_t best = 0;
+
+	for (uint32_t i = 0; i < piece_count; i++) {
+		uint32_t first = pieces[i].first, at = pieces[i].end;
+
+		if (pieces[i].reserved || at - first < pages)
+			continue;
+		for (at -= pages; at > first && pfn_reserved(at, at + pages); at--)
+			;
+		if (!pfn_reserved(at, at + pages) && at > best)
+			best = at;
+	}
+	if (!best)
+		panic("too little memory");
+	return best;
+}
+
+static void
+kernel_take(uint32_t first, uint32_t n, enum frame_kind kind)
+{
+	for (uint32_t pfn = first; pfn < first + n; pfn++) {
+		if (bit_free(pfn))
+			bit_clear(pfn);
+		frames[pfn] = (struct frame){.kind = (uint8_t)kind};
+		atomic_store(&frames[pfn].refs, 1);
+	}
+}
+
+void
+mem_init(void)
+{
+	uint32_t map_bytes = (frame_count + AEGIS_HOLD_SPAN - 1) / AEGIS_HOLD_SPAN * SPAN_WORDS * 8;
+	uint32_t map_pages = (map_bytes + PAGE - 1) / PAGE;
+	uint32_t pages =
+		(uint32_t)(((uint64_t)frame_count * sizeof(struct frame) + PAGE - 1) / PAGE);
+	uint32_t at = room_find(map_pages + pages);
+
+	for (uint32_t i = 0; i < map_pages + pages; i++)
+		machine_frame_clear(at + i);
+	free_map = machine_frame(at);
+	frames = machine_frame(at + map_pages);
+	for (uint32_t i = 0; i < SPANS; i++)
+		span_word[i] = SPAN_WORDS - 1;
+	for (uint32_t i = 0; i < piece_count; i++) {
+		for (uint32_t pfn = pieces[i].first; !pieces[i].reserved && pfn < pieces[i].end;
+		     pfn++) {
+			if (bit_free(pfn))
+				continue;
+			bit_set(pfn);
+			frames[pfn].kind = FRAME_FREE;
+			frames[pfn].flags = FRAME_DIRTY;
+		}
+	}
+	for (uint32_t i = 0; i < piece_count; i++) {
+		if (pieces[i].reserved)
+			kernel_take(pieces[i].first, pieces[i].end - pieces[i].first, FRAME_KERNEL);
+	}
+	kernel_take(at + map_pages, pages, FRAME_KERNEL);
+	kernel_take(at, map_pages, FRAME_EXPOSED);
+	for (uint32_t i = 0; i < map_pages; i++)
+		frames[at + i].flags = FRAME_PUBLIC;
+	system_page->frames = frame_count;
+	system_page->free_map_frame = at;
+	system_page->free_map_pages = map_pages;
+	count_expose();
+}
+
+/* From the top, so that what environments use is close together at the bottom. */
+uint32_t
+mem_kernel_alloc(uint32_t pages)
+{
+	uint32_t at = frame_count, run = 0;
+
+	while (run < pages) {
+		if (at == 0)
+			panic("out of memory at boot");
+		at--;
+		run = bit_free(at) ? run + 1 : 0;
+	}
+	kernel_take(at, pages, FRAME_KERNEL);
+	for (uint32_t i = 0; i < pages; i++)
+		machine_frame_clear(at + i);
+	count_expose();
+	return at;
+}
+
+enum frame_kind
+frame_kind(uint32_t pfn)
+{
+	if (pfn < frame_count && frames[pfn].kind != FRAME_NONE)
+		return frames[pfn].kind;
+	return pfn < SPANS * AEGIS_HOLD_SPAN && machine_frame_bindable(pfn) ? FRAME_DEVICE
+									    : FRAME_NONE;
+}
+
+/* ---- giving back ---- */
+
+/* Frames without references become free.  What was charged and guarded is settled outside the lock.
+ */
+static void
+frames_free(const uint32_t *pfns, uint32_t n)
+{
+	struct {
+		uint32_t account, guard, n;
+	} same = {0};
+
+	for (uint32_t i = 0; i < n;) {
+		same.account = frames[pfns[i]].account;
+		same.guard = frames[pfns[i]].guard;
+		same.n = 0;
+		lock_acquire(&mem_lock);
+		for (; i < n; i++, same.n++) {
+			struct frame *f = &frames[pfns[i]];
+
+			if (f->account != same.account || f->guard != same.guard)
+				break;
+			if (f->kind != FRAME_TABLE || f->link)
+				f->flags = FRAME_DIRTY;
+			else
+				f->flags = 0;
+			f->kind = FRAME_FREE;
+			f->account = 0;
+			f->guard = 0;
+			f->link = 0;
+			bit_set(pfns[i]);
+		}
+		count_expose();
+		lock_release(&mem_lock);
+		if (same.guard)
+			node_unref_many(same.guard, same.n);
+		if (same.account)
+			account_refund(same.account, ACCOUNT_FRAME, same.n);
+	}
+}
+
+void
+mem_release_many(uint32_t *pfns, uint32_t n)
+{
+	uint32_t last = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t pfn = pfns[i], old;
+
+		if (pfn >= frame_count || frames[pfn].kind == FRAME_NONE)
+			continue; /* device registers */
+		old = atomic_fetch_sub(&frames[pfn].refs, 1);
+		assert(old > 0);
+		if (old == 1)
+			pfns[last++] = pfn;
+	}
+	frames_free(pfns, last);
+}
+
+void
+mem_release(uint32_t pfn)
+{
+	mem_release_many(&pfn, 1);
+}
+
+/* ---- choosing ---- */
+
+static bool
+span_served(const uint32_t *directory, uint32_t span)
+{
+	return __atomic_load_n(&directory[span], __ATOMIC_RELAXED) != 0;
+}
+
+/* A free frame that the space can hold.  mem_lock held; bounded by SPANS. */
+static status
+_pick_any(struct space *s, const uint32_t *directory, uint32_t *pfn)
+{
+	uint32_t spans = (frame_count + AEGIS_HOLD_SPAN - 1) / AEGIS_HOLD_SPAN;
+	uint32_t unserved = spans;
+
+	for (uint32_t i = s->span < spans ? s->span : 0; i < spans; i++) {
+		if (!span_free[i])
+			continue;
+		if (span_served(directory, i)) {
+			s->span = i;
+			*pfn = span_lowest(i);
+			return AEGIS_OK;
+		}
+		if (unserved == spans)
+			unserved = i;
+	}
+	if (s->span) {
+		s->span = 0;
+		return _pick_any(s, directory, pfn);
+	}
+	*pfn = unserved * AEGIS_HOLD_SPAN;
+	return unserved < spans ? AEGIS_NEED_TABLE : AEGIS_NO_MEMORY;
+}
+
+static status
+_pick_named(uint32_t pfn)
+{
+	if (pfn >= frame_count || frames[pfn].kind == FRAME_NONE)
+		return AEGIS_NO_SUCH;
+	return bit_free(pfn) ? AEGIS_OK : AEGIS_IN_USE;
+}
+
+/* First span of the n frames from pfn that has no holdings page; SPANS if all have. */
+static uint32_t
+run_unserved(const uint32_t *directory, uint32_t pfn, uint32_t n)
+{
+	for (uint32_t i = pfn / AEGIS_HOLD_SPAN; i <= (pfn + n - 1) / AEGIS_HOLD_SPAN; i++) {
+		if (!span_served(directory, i))
+			return i;
+	}
+	return SPANS;
+}
+
+/*
+ * A run of n free frames, starting at a multiple of align, in spans that the space can hold.  Looks
+ * at RUN_WORDS words of the bitmap from *pfn, a first frame of a span.  OK: *pfn starts it.  AGAIN:
+ * go on at *pfn.  NEED_TABLE: there is one if the span of *pfn were served.  mem_lock held.
+ */
+static status
+_run_find(const uint32_t *directory, uint32_t n, uint32_t align, uint32_t *pfn)
+{
+	uint32_t at = *pfn, unserved = SPANS;
+	uint32_t stop = frame_count - at < RUN_WORDS * 64 ? frame_count : at + RUN_WORDS * 64;
+
+	while (at < stop) {
+		uint32_t used, missing;
+
+		at = map_next(free_map, at, stop, true);
+		at = (at + align - 1) & ~(align - 1);
+		if (at >= stop || n > frame_count - at)
+			break;
+		used = map_next(free_map, at, at + n, false);
+		if (used < at + n) {
+			at = used + 1;
+			continue;
+		}
+		missing = run_unserved(directory, at, n);
+		if (missing == SPANS) {
+			*pfn = at;
+			return AEGIS_OK;
+		}
+		unserved = missing;
+		at = (missing + 1) * AEGIS_HOLD_SPAN;
+	}
+	if (unserved < SPANS) {
+		*pfn = unserved * AEGIS_HOLD_SPAN;
+		return AEGIS_NEED_TABLE;
+	}
+	*pfn = stop / AEGIS_HOLD_SPAN * AEGIS_HOLD_SPAN;
+	return stop < frame_count ? AEGIS_AGAIN : AEGIS_NO_MEMORY;
+}
+
+/* ---- mem_alloc ---- */
+
+/* What one call allocates: taken from the free ones, not yet anybody's. */
+struct taking {
+	struct space *space;
+	const uint32_t *directory;
+	uint32_t flags, want, got;
+	uint32_t total; /* records that the caller asked for */
+	bool chosen;    /* run: its start is known */
+	uint32_t next;  /* run: next frame */
+	uint32_t pfn[ALLOC_MAX];
+};
+
+/* The frame for one record.  On NEED_TABLE and AGAIN *hint tells the span.  mem_lock held. */
+static status
+_take_one(struct taking *t, struct aegis_frame_rec rec, uint32_t *hint)
+{
+	bool large = t->flags & AEGIS_ALLOC_LARGE;
+	uint32_t pfn = rec.pfn;
+	status st = AEGIS_OK;
+
+	if (t->chosen) {
+		pfn = t->next;
+	} else if (pfn == AEGIS_ANY && (t->flags & (AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE))) {
+		pfn = rec.flags < frame_count / AEGIS_HOLD_SPAN ? rec.flags * AEGIS_HOLD_SPAN : 0;
+		st = _run_find(t->directory, t->total, large ? 512 : 1, &pfn);
+	} else if (pfn == AEGIS_ANY) {
+		st = _pick_any(t->space, t->directory, &pfn);
+	}
+	*hint = pfn / AEGIS_HOLD_SPAN;
+	if (st == AEGIS_OK)
+		st = _pick_named(pfn);
+	if (st == AEGIS_OK && !span_served(t->directory, pfn / AEGIS_HOLD_SPAN))
+		st = AEGIS_NEED_TABLE;
+	if (st != AEGIS_OK)
+		return st;
+	if (t->flags & (AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE)) {
+		t->chosen = true;
+		t->next = pfn + 1;
+	}
+	bit_clear(pfn);
+	frames[pfn].kind = FRAME_KERNEL;
+	t->pfn[t->got++] = pfn;
+	return AEGIS_OK;
+}
+
+/* Takes frames for the records from `b` on; writes a hint into the record at fault. */
+static status
+frames_take(struct taking *t, struct batch b)
+{
+	status st = AEGIS_OK;
+	uint32_t hint;
+
+	lock_acquire(&mem_lock);
+	while (t->got < t->want) {
+		volatile struct aegis_frame_rec *rec = (void *)b.at;
+		struct aegis_frame_rec in = batch_frame(&b);
+
+		st = _take_one(t, in, &hint);
+		if (st == AEGIS_NEED_TABLE || st == AEGIS_AGAIN)
+			rec->flags = hint;
+		if (st != AEGIS_OK)
+			break;
+		if (t->got < t->want)
+			batch_next(&b);
+	}
+	count_expose();
+	lock_release(&mem_lock);
+	return st;
+}
+
+/* Frames that were taken and found no owner.  Their contents are still zero. */
+static void
+frames_return(const uint32_t *pfns, uint32_t n)
+{
+	lock_acquire(&mem_lock);
+	for (uint32_t i = 0; i < n; i++) {
+		frames[pfns[i]].kind = FRAME_FREE;
+		bit_set(pfns[i]);
+	}
+	count_expose();
+	lock_release(&mem_lock);
+}
+
+static void
+frames_clear(const uint32_t *pfns, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		if (!(frames[pfns[i]].flags & FRAME_DIRTY))
+			continue;
+		machine_frame_clear(pfns[i]);
+		frames[pfns[i]].flags = 0;
+	}
+}
+
+/* Gives the taken frames to the caller's space: with node_lock, because a guard is made.  */
+static status
+frames_own(struct env *self, uint32_t cap, const struct taking *t)
+{
+	struct space *s = t->space;
+	uint32_t node;
+	status st;
+
+	lock_acquire(&node_lock);
+	st = cap_node(self, cap, AEGIS_ALLOC, &node);
+	if (st != AEGIS_OK) {
+		lock_release(&node_lock);
+		return st;
+	}
+	lock_acquire(&s->lock);
+	atomic_fetch_add(&nodes[node].refs, t->got);
+	for (uint32_t i = 0; i < t->got; i++) {
+		uint8_t *hold = _hold_find(s, t->pfn[i]);
+		struct frame *f = &frames[t->pfn[i]];
+
+		assert(hold && *hold == 0);
+		f->account = (uint16_t)self->account;
+		f->guard = node;
+		f->link = 0;
+		f->flags = 0;
+		atomic_store_explicit(&f->refs, 1, memory_order_relaxed);
+		__atomic_store_n(&f->kind, FRAME_USER, __ATOMIC_RELEASE);
+		*hold = AEGIS_HOLD_READ | AEGIS_HOLD_WRITE;
+	}
+	lock_release(&s->lock);
+	lock_release(&node_lock);
+	return AEGIS_OK;
+}
+
+/* As many of n as the account allows. */
+static uint32_t
+charge_some(uint32_t account, uint32_t n)
+{
+	while (n && account_charge(account, ACCOUNT_FRAME, n) != AEGIS_OK)
+		n /= 2;
+	return n;
+}
+
+/* Tells the caller which frames it got, and where a run that is not complete goes on. */
+static void
+taking_write(const struct taking *t, struct batch *b)
+{
+	for (uint32_t i = 0; i < t->got; i++) {
+		((volatile struct aegis_frame_rec *)(void *)b->at)->pfn = t->pfn[i];
+		if (i + 1 < t->total)
+			batch_next(b);
+	}
+	if (t->chosen && t->got < t->total)
+		((volatile struct aegis_frame_rec *)(void *)b->at)->pfn = t->next;
+}
+
+status
+sys_mem_alloc(uint32_t cap, uint32_t area, uint32_t n, uint32_t flags)
+{
+	struct env *self = current();
+	struct taking t;
+	struct batch b;
+	uint32_t node;
+	status st;
+
+	if ((flags & ~(AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE)) ||
+	    !batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
+		return AEGIS_BAD_ARG;
+	st = cap_node(self, cap, AEGIS_ALLOC, &node);
+	if (st != AEGIS_OK || n == 0)
+		return st;
+	t.space = self->space;
+	t.directory = machine_frame(t.space->directory);
+	t.flags = flags;
+	t.total = n;
+	t.got = t.next = 0;
+	t.chosen = false;
+	t.want = charge_some(self->account, n < ALLOC_MAX ? n : ALLOC_MAX);
+	if (!t.want)
+		return AEGIS_LIMIT;
+	st = frames_take(&t, b);
+	if (t.got) {
+		frames_clear(t.pfn, t.got);
+		st = frames_own(self, cap, &t);
+		if (st != AEGIS_OK) {
+			frames_return(t.pfn, t.got);
+			t.got = 0;
+		}
+	}
+	if (t.got < t.want)
+		account_refund(self->account, ACCOUNT_FRAME, t.want - t.got);
+	if (!t.got)
+		return st;
+	taking_write(&t, &b);
+	COUNT_ADD(frames_allocated, t.got);
+	return t.got;
+}
+
+/* ---- mem_guard ---- */
+
+/* node_lock held. */
+static status
+_guard_change(struct env *self, uint32_t cap, uint32_t to, uint32_t pfn)
+{
+	struct frame *f = &frames[pfn];
+	uint32_t old;
+	status st;
+
+	if (pfn >= frame_count)
+		return AEGIS_NO_SUCH;
+	lock_acquire(&mem_lock);
+	old = f->guard;
+	if (f->kind != FRAME_USER || !atomic_load(&f->refs))
+		st = AEGIS_NO_SUCH;
+	else
+		st = cap_check(self, cap, old, AEGIS_WRITE);
+	if (st == AEGIS_OK) {
+		node_ref(to);
+		f->guard = to;
+	}
+	lock_release(&mem_lock);
+	if (st == AEGIS_OK)
+		node_unref(old);
+	return st;
+}
+
+status
+sys_mem_guard(uint32_t cap, uint32_t to, uint32_t area, uint32_t n)
+{
+	struct env *self = current();
+	struct batch b;
+	uint32_t node, i;
+	status st;
+
+	if (!batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
+		return AEGIS_BAD_ARG;
+	if (n > AEGIS_BATCH_STEPS)
+		n = AEGIS_BATCH_STEPS;
+	lock_acquire(&node_lock);
+	st = cap_node(self, to, 0, &node);
+	for (i = 0; i < n && st == AEGIS_OK; i++) {
+		st = _guard_change(self, cap, node, batch_frame(&b).pfn);
+		if (st != AEGIS_OK)
+			break;
+		if (i + 1 < n)
+			batch_next(&b);
+	}
+	lock_release(&node_lock);
+	return i ? i : st;
+}
+
+/* ---- invariants ---- */
+
+static uint32_t seen_frames[ACCOUNTS];
+
+static bool
+frame_sound(uint32_t pfn)
+{
+	const struct frame *f = &frames[pfn];
+	bool owned = f->kind >= FRAME_USER && f->kind <= FRAME_EXPOSED;
+
+	if ((f->kind == FRAME_FREE) != bit_free(pfn))
+		return false;
+	if (f->kind == FRAME_FREE || f->kind == FRAME_NONE)
+		return !f->refs && !f->account && !f->guard;
+	if (f->kind > FRAME_KERNEL || !f->refs)
+		return false;
+	if ((f->kind == FRAME_USER || f->kind == FRAME_TABLE || f->kind == FRAME_HOLD) &&
+	    (!f->guard || !f->account))
+		return false;
+	if (owned && f->account)
+		seen_frames[f->account]++;
+	return f->account < ACCOUNTS && f->guard < NODES;
+}
+
+/* Call when nothing else runs: it compares whole tables. */
+bool
+mem_invariants(void)
+{
+	uint32_t free = 0;
+
+	for (uint32_t i = 0; i < ACCOUNTS; i++)
+		seen_frames[i] = 0;
+	for (uint32_t i = 0; i < frame_count; i++) {
+		if (!frame_sound(i))
+			return false;
+		free += frames[i].kind == FRAME_FREE;
+	}
+	for (uint32_t i = 1; i < ACCOUNTS; i++) {
+		for (uint32_t j = 1; j < ACCOUNTS; j++) {
+			if (accounts[j].live && accounts[j].parent == i)
+				seen_frames[i] += accounts[j].frame_limit;
+		}
+		if (accounts[i].live && accounts[i].frames != seen_frames[i])
+			return false;
+	}
+	return free == free_count;
+}

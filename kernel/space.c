@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Address spaces.
+ *
+ * Owns: the table of space numbers, and the life of struct space.
+ *
+ * 1. space_table[n] is set from space_create to the end of space_destroy.  A space that is found
+ *    there cannot go while it is counted: in users by whoever looks at it, in envs by environments.
+ * 2. A space begins with three frames its creator held (object, directory, top table) and gets page
+ *    tables and holdings pages from whoever may control it: the kernel allocates nothing.
+ * 3. dying is set once, with envs 0, and then no processor translates through the space (it is
+ *    told to load another table), so that its frames can go without a look at its bindings.
+ * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the holdings,
+ * then through the tables; when all are released the object goes.
+ *
+ * Locks: table_lock, inside every other, for the table and the first count; space.lock for the
+ * rest. Exposed: the window (tables), holdings pages.  Revoked: by capability, mem_unshare and
+ * space_destroy.
+ */
+#include "tlb.h"
+
+#define DESTROY_STEPS 2048u
+#define RELEASES      64u
+
+static struct space *space_table[SPACES];
+static uint32_t space_generation[SPACES];
+static struct lock table_lock;
+static uint32_t number_hint;
+
+void
+space_init(void)
+{
+	number_hint = 0;
+}
+
+struct space *
+space_find(uint32_t number)
+{
+	struct space *s;
+
+	if (number >= SPACES)
+		return NULL;
+	lock_acquire(&table_lock);
+	s = space_table[number];
+	if (s)
+		atomic_fetch_add(&s->users, 1);
+	lock_release(&table_lock);
+	return s;
+}
+
+void
+space_put(struct space *s)
+{
+	atomic_fetch_sub(&s->users, 1);
+}
+
+struct space *
+space_open(const struct env *e, uint32_t number, uint32_t node)
+{
+	struct space *s = space_find(number);
+	bool open;
+
+	if (!s)
+		return NULL;
+	open = s == e->space || (node && node_dominates(node, s->guard));
+	if (open) {
+		lock_acquire(&s->lock);
+		open = !s->dying;
+		if (open)
+			atomic_fetch_add(&s->envs, 1);
+		lock_release(&s->lock);
+	}
+	space_put(s);
+	return open ? s : NULL;
+}
+
+status
+pair_lock(struct env *self, uint32_t cap, uint32_t number, struct pair *p)
+{
+	struct space *own = self->space;
+	status st;
+
+	p->from = p->to = own;
+	p->found = cap != AEGIS_SELF;
+	if (cap == AEGIS_SELF) {
+		if (number != own->number)
+			return AEGIS_DENIED;
+		lock_acquire(&own->lock);
+		return AEGIS_OK;
+	}
+	p->to = space_find(number);
+	if (!p->to)
+		return AEGIS_NO_SUCH;
+	st = cap_check(self, cap, p->to->guard, AEGIS_CONTROL);
+	if (st != AEGIS_OK) {
+		space_put(p->to);
+		return st;
+	}
+	lock_acquire(p->to->number < own->number ? &p->to->lock : &own->lock);
+	if (p->to != own)
+		lock_acquire(p->to->number < own->number ? &own->lock : &p->to->lock);
+	if (!p->to->dying)
+		return AEGIS_OK;
+	pair_unlock(p);
+	return AEGIS_NO_SUCH;
+}
+
+void
+pair_unlock(struct pair *p)
+{
+	lock_release(&p->to->lock);
+	if (p->to != p->from)
+		lock_release(&p->from->lock);
+	if (p->found)
+		space_put(p->to);
+}
+
+/* ---- areas ---- */
+
+uint32_t
+_space_pinned_frame(struct space *s, uint64_t va)
+{
+	uint64_t *table, *large, size, pte;
+	uint32_t pfn;
+	const uint8_t *hold;
+
+	if (va < AEGIS_USER_MIN || va >= AEGIS_USER_MAX)
+		return 0;
+	table = _table_find(s, va, 1, &pfn, &size, &large);
+	pte = table ? table[va / PAGE % 512] : 0;
+	if (!(pte & AEGIS_PTE_PRESENT) || !(pte & AEGIS_PTE_WRITE))
+		return 0;
+	pfn = pte_pfn(pte);
+	hold = _hold_find(s, pfn);
+	if (pfn >= frame_count || frames[pfn].kind != FRAME_USER || !(*hold & AEGIS_HOLD_WRITE) ||
+	    !(*hold & AEGIS_HOLD_PIN))
+		return 0;
+	return pfn;
+}
+
+uint32_t
+_space_pin(struct space *s, uint64_t va)
+{
+	uint32_t pfn = _space_pinned_frame(s, va);
+
+	if (!pfn)
+		return 0;
+	lock_acquire(&mem_lock);
+	frames[pfn].link++;
+	lock_release(&mem_lock);
+	atomic_fetch_add(&frames[pfn].refs, 1);
+	s->area_pins++;
+	return pfn;
+}
+
+void
+_space_unpin(struct space *s, uint32_t pfn)
+{
+	lock_acquire(&mem_lock);
+	assert(frames[pfn].link > 0);
+	frames[pfn].link--;
+	lock_release(&mem_lock);
+	s->area_pins--;
+	mem_release(pfn);
+}
+
+/* ---- creation ---- */
+
+/* The three frames are the kernel's; object is the first. */
+static struct space *
+space_make(const uint32_t pfns[AEGIS_SPACE_FRAMES], uint32_t guard, uint32_t account,
+	   uint32_t flags)
+{
+	struct space *s = machine_frame(pfns[0]);
+
+	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++)
+		machine_frame_clear(pfns[i]);
+	s->object = pfns[0];
+	s->directory = pfns[1];
+	s->root = pfns[2];
+	s->guard = guard;
+	s->account = account;
+	s->flags = flags;
+	account_ref(account);
+	machine_space_init(s->root);
+	return s;
+}
+
+/* A number for s; 0: all are taken. */
+static uint32_t
+space_publish(struct space *s)
+{
+	uint32_t number = 0;
+
+	lock_acquire(&table_lock);
+	for (uint32_t i = 0; i < SPACES - 1 && !number; i++) {
+		uint32_t at = 1 + (number_hint + i) % (SPACES - 1);
+
+		if (!space_table[at])
+			number = at;
+	}
+	if (number) {
+		number_hint = number;
+		s->number = number;
+		s->generation = ++space_generation[number];
+		space_table[number] = s;
+	}
+	lock_release(&table_lock);
+	return number;
+}
+
+static status
+frames_consume(struct space *from, const uint32_t pfns[AEGIS_SPACE_FRAMES])
+{
+	static const enum frame_kind kinds[] = {FRAME_OBJECT, FRAME_OBJECT, FRAME_TABLE};
+	uint32_t done;
+	status st = AEGIS_OK;
+
+	lock_acquire(&from->lock);
+	for (done = 0; done < AEGIS_SPACE_FRAMES; done++) {
+		st = _mem_retype(from, pfns[done], kinds[done]);
+		if (st != AEGIS_OK)
+			break;
+	}
+	while (st != AEGIS_OK && done-- > 0)
+		_mem_untype(from, pfns[done]);
+	lock_release(&from->lock);
+	return st;
+}
+
+status
+sys_space_create(uint32_t cap, uint32_t area, uint32_t flags)
+{
+	struct env *self = current();
+	uint32_t pfns[AEGIS_SPACE_FRAMES], node, number;
+	struct batch b;
+	struct space *s;
+	status st;
+
+	if ((flags & ~AEGIS_SPACE_WX) ||
+	    !batch_start(&b, self, area, AEGIS_SPACE_FRAMES, sizeof(struct aegis_frame_rec)))
+		return AEGIS_BAD_ARG;
+	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++) {
+		pfns[i] = batch_frame(&b).pfn;
+		if (i + 1 < AEGIS_SPACE_FRAMES)
+			batch_next(&b);
+	}
+	st = cap_node_ref(self, cap, AEGIS_ALLOC, &node);
+	if (st != AEGIS_OK)
+		return st;
+	st = frames_consume(self->space, pfns);
+	if (st != AEGIS_OK) {
+		node_unref(node);
+		return st;
+	}
+	s = space_make(pfns, node, self->account, flags);
+	number = space_publish(s);
+	if (number) {
+		TRACE(space_create, number, node);
+		return number;
+	}
+	node_unref(node);
+	account_unref(self->account);
+	lock_acquire(&self->space->lock);
+	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++) {
+		frames[pfns[i]].kind =
+			FRAME_OBJECT; /* the top table has kernel entries: clear it */
+		_mem_untype(self->space, pfns[i]);
+	}
+	lock_release(&self->space->lock);
+	return AEGIS_LIMIT;
+}
+
+/* ---- destruction ---- */
+
+struct releases {
+	uint32_t n, pfn[RELEASES];
+};
+
+static void
+release_add(struct releases *r, uint32_t pfn)
+{
+	if (r->n == RELEASES) {
+		mem_release_many(r->pfn, r->n);
+		r->n = 0;
+	}
+	r->pfn[r->n++] = pfn;
+}
+
+/* Holdings from s->progress on, and each holdings page after its last.  True: all are gone. */
+static bool
+_holdings_release(struct space *s, struct releases *r, uint32_t *steps)
+{
+	uint32_t *directory = machine_frame(s->directory);
+	uint32_t at = (uint32_t)s->progress;
+
+	while (at < PFN_MAX && *steps) {
+		uint32_t span = at / AEGIS_HOLD_SPAN;
+		uint8_t *hold;
+
+		at = _hold_next(s, at, steps);
+		hold = _hold_find(s, at);
+		if (hold && *hold) {
+			*hold = 0;
+			release_add(r, at++);
+		}
+		for (; span < at / AEGIS_HOLD_SPAN; span++) {
+			if (!directory[span])
+				continue;
+			release_add(r, directory[span]);
+			directory[span] = 0;
+		}
+	}
+	s->progress = at;
+	return at >= PFN_MAX;
+}
+
+/* Frees the tables below `table`, of `level`; entries of page tables do not matter any more. */
+static bool
+_tables_release(uint32_t table, uint32_t level, struct releases *r, uint32_t *steps)
+{
+	uint64_t *entries = machine_frame(table);
+	uint32_t n = level == 4 ? WINDOW_ENTRY : 512;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t child = pte_pfn(entries[i]);
+
+		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE))
+			continue;
+		if (*steps < 16)
+			return false;
+		*steps -= 16;
+		if (level > 2 && !_tables_release(child, level - 1, r, steps))
+			return false;
+		entries[i] = 0;
+		frames[table].link--;
+		release_add(r, child);
+	}
+	return true;
+}
+
+/* Nobody can begin to use it, and no processor translates through it.  False: somebody uses it. */
+static bool
+_space_die(struct space *s)
+{
+	struct flush f;
+
+	if (s->dying)
+		return true;
+	if (atomic_load(&s->envs))
+		return false;
+	s->dying = 1;
+	s->progress = 0;
+	flush_start(&f, s, s);
+	f.all = true;
+	_flush_finish(&f);
+	assert(!atomic_load(&s->cpus));
+	return true;
+}
+
+/* The object goes if nobody else looks at it.  space.lock held, gone with it. */
+static status
+_space_end(struct space *s)
+{
+	uint32_t pfns[AEGIS_SPACE_FRAMES] = {s->object, s->directory, s->root};
+	uint32_t guard = s->guard, account = s->account;
+	bool last;
+
+	lock_acquire(&table_lock);
+	last = atomic_load(&s->users) == 1;
+	if (last)
+		space_table[s->number] = NULL;
+	lock_release(&table_lock);
+	if (!last) {
+		lock_release(&s->lock);
+		space_put(s);
+		return AEGIS_AGAIN;
+	}
+	TRACE(space_destroy, s->number, 0);
+	frames[s->root].kind = FRAME_OBJECT; /* not zero: entries of the kernel half */
+	mem_release_many(pfns, AEGIS_SPACE_FRAMES);
+	node_unref(guard);
+	account_unref(account);
+	return AEGIS_OK;
+}
+
+status
+sys_space_destroy(uint32_t cap, uint32_t space)
+{
+	struct env *self = current();
+	uint32_t steps = DESTROY_STEPS;
+	struct releases r = {0};
+	struct space *s = space_find(space);
+	bool done;
+	status st;
+
+	if (!s)
+		return AEGIS_NO_SUCH;
+	st = cap_check(self, cap, s->guard, AEGIS_CONTROL);
+	if (st != AEGIS_OK) {
+		space_put(s);
+		return st;
+	}
+	lock_acquire(&s->lock);
+	if (!_space_die(s)) {
+		lock_release(&s->lock);
+		space_put(s);
+		return AEGIS_IN_USE;
+	}
+	done = _holdings_release(s, &r, &steps) && _tables_release(s->root, 4, &r, &steps);
+	mem_release_many(r.pfn, r.n);
+	if (done)
+		return _space_end(s);
+	lock_release(&s->lock);
+	space_put(s);
+	return AEGIS_AGAIN;
+}
+
+/* ---- the first space ---- */
+
+/* A boot frame becomes the boot environment's, paid by account 1, guarded by the root. */
+static void
+boot_own(uint32_t pfn, enum frame_kind kind)
+{
+	struct frame *f = &frames[pfn];
+
+	if (f->kind == FRAME_NONE)
+		atomic_store(&f->refs, 1);
+	f->kind = (uint8_t)kind;
+	f->flags = FRAME_DIRTY;
+	f->link = 0;
+	f->guard = NODE_ROOT;
+	f->account = 1;
+	node_ref(NODE_ROOT);
+	account_charge(1, ACCOUNT_FRAME, 1);
+}
+
+static uint32_t
+boot_frame(enum frame_kind kind)
+{
+	uint32_t pfn = mem_kernel_alloc(1);
+
+	boot_own(pfn, kind);
+	return pfn;
+}
+
+struct space *
+space_boot(void)
+{
+	uint32_t pfns[AEGIS_SPACE_FRAMES] = {boot_frame(FRAME_OBJECT), boot_frame(FRAME_OBJECT),
+					     boot_frame(FRAME_TABLE)};
+	struct space *s = space_make(pfns, NODE_ROOT, 1, 0);
+	uint32_t *directory = machine_frame(s->directory);
+
+	node_ref(NODE_ROOT);
+	space_publish(s);
+	for (uint32_t span = 0; span * AEGIS_HOLD_SPAN < frame_count; span++) {
+		directory[span] = boot_frame(FRAME_HOLD);
+		frames[directory[span]].link = s->number;
+	}
+	return s;
+}
+
+void
+space_boot_hold(struct space *s, uint32_t pfn, uint32_t n)
+{
+	lock_acquire(&s->lock);
+	for (uint32_t i = pfn; i < pfn + n; i++) {
+		assert(i < frame_count && *_hold_find(s, i) == 0);
+		assert(frames[i].kind == FRAME_KERNEL || frames[i].kind == FRAME_NONE);
+		boot_own(i, FRAME_USER);
+		*_hold_find(s, i) = HOLD_RIGHTS;
+	}
+	lock_release(&s->lock);
+}
+
+static void
+_boot_tables(struct space *s, uint64_t va)
+{
+	for (uint32_t level = 3; level >= 1; level--) {
+		uint64_t *table, *large, size;
+		uint32_t pfn, new;
+
+		if (_table_find(s, va, level, &pfn, &size, &large))
+			continue;
+		table = _table_find(s, va, level + 1, &pfn, &size, &large);
+		new = boot_frame(FRAME_TABLE);
+		frames[pfn].link++;
+		table[va >> (12 + 9 * level) & 511] =
+			(uint64_t) new << AEGIS_PAGE_SHIFT | PTE_TABLE;
+	}
+}
+
+void
+space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
+{
+	uint8_t *hold = _hold_find(s, pfn);
+	status st;
+
+	lock_acquire(&s->lock);
+	if (frames[pfn].kind == FRAME_KERNEL || frames[pfn].kind == FRAME_NONE) {
+		boot_own(pfn, FRAME_USER);
+		*hold = HOLD_RIGHTS;
+	} else if (*hold == 0) {
+		atomic_fetch_add(&frames[pfn].refs, 1);
+		*hold = AEGIS_HOLD_READ;
+	}
+	_boot_tables(s, va);
+	if (prot & AEGIS_BIND_GUARANTEED)
+		s->area_pins++; /* the image of the boot library is besides the guaranteed few */
+	st = _space_bind(s, va, pfn, prot);
+	assert(st == AEGIS_OK);
+	lock_release(&s->lock);
+}

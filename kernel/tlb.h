@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files about spaces share: holdings (hold.c), spaces (space.c), bindings (tlb.c, sweep.c)
+ * and the forgetting of them (flush.c).
+ */
+#ifndef KERNEL_TLB_H
+#define KERNEL_TLB_H
+
+#include "batch.h"
+
+#define SPANS        1024u /* entries of a space's directory */
+#define PFN_MAX      (SPANS * AEGIS_HOLD_SPAN)
+#define WINDOW_ENTRY 255u /* of the top table: the entries below it are user space's */
+#define LARGE_PAGES  512u
+
+#define PTE_UNCACHED (3ul << 3)
+#define PTE_KEY(n)   ((uint64_t)(n) << 59)
+#define PTE_TABLE    (AEGIS_PTE_PRESENT | AEGIS_PTE_WRITE | AEGIS_PTE_USER)
+
+static inline uint32_t
+pte_pfn(uint64_t pte)
+{
+	return (uint32_t)((pte & AEGIS_PTE_FRAME) >> AEGIS_PAGE_SHIFT);
+}
+
+/* ---- flush.c: what processors must forget before a call is done ---- */
+#define FLUSH_RANGES 16u
+#define FLUSH_PAGES  32u /* more: forget everything */
+#define FLUSH_DROPS  32u
+
+struct flush {
+	struct space *space; /* whose bindings changed */
+	struct space *to;    /* who gets tables that were taken out */
+	uint32_t ranges, pages;
+	uint32_t drops, tables;
+	bool all;
+	struct {
+		uint64_t va;
+		uint64_t n;
+	} range[FLUSH_RANGES];
+	uint32_t drop[FLUSH_DROPS];  /* frames whose holding ended: released afterwards */
+	uint32_t table[FLUSH_DROPS]; /* tables taken out: held by `to` afterwards */
+};
+
+static inline void
+flush_start(struct flush *f, struct space *s, struct space *to)
+{
+	f->space = s;
+	f->to = to;
+	f->ranges = f->pages = f->drops = f->tables = 0;
+	f->all = false;
+}
+
+static inline void
+flush_add(struct flush *f, uint64_t va, uint64_t n)
+{
+	if (f->ranges == FLUSH_RANGES || n > FLUSH_PAGES - f->pages) {
+		f->all = true;
+		return;
+	}
+	f->range[f->ranges].va = va;
+	f->range[f->ranges++].n = n;
+	f->pages += (uint32_t)n;
+}
+
+/* All processors have forgotten; then drops and tables go where they belong.  Locks of both spaces.
+ */
+void _flush_finish(struct flush *f);
+
+/* ---- hold.c ---- */
+#define HOLD_RIGHTS (AEGIS_HOLD_READ | AEGIS_HOLD_WRITE)
+
+static inline uint8_t
+hold_need(uint32_t rights) /* AEGIS_BIND_* and AEGIS_READ, AEGIS_WRITE have the same bits */
+{
+	return (uint8_t)(AEGIS_HOLD_READ | (rights & AEGIS_BIND_WRITE ? AEGIS_HOLD_WRITE : 0));
+}
+
+/* Bindings, but no rights: on the way out.  No new bindings, no new rights until it is gone. */
+static inline bool
+hold_stripped(uint8_t hold)
+{
+	return hold && !(hold & AEGIS_HOLD_READ);
+}
+
+/* A holding that `from` has may pass to another space: its frame's kind and flags allow it. */
+status share_check(uint32_t pfn, uint8_t held, uint8_t need);
+/* `s` gets the rights in `need`; *hold is its byte for pfn, not stripped.  The giver keeps its
+ * lock. */
+void _hold_give(uint8_t *hold, uint32_t pfn, uint8_t need);
+/* Takes the rights from a holding: it is gone at once, or with its last binding. */
+void _hold_strip(struct space *s, uint32_t pfn, uint8_t *hold);
+/* One binding less.  The frame is released when `f` is finished, if that ended the holding. */
+void _hold_last(struct flush *f, uint8_t *hold, uint32_t pfn);
+static inline void
+_hold_uncount(struct flush *f, uint8_t *hold, uint32_t pfn)
+{
+	*hold = (uint8_t)(*hold - 1);
+	if (!(*hold & AEGIS_HOLD_COUNT))
+		_hold_last(f, hold, pfn);
+}
+/* Guaranteed from now on; check first whether the space may have one more. */
+bool _hold_pin_allowed(const struct space *s, uint8_t hold);
+void _hold_pin(struct space *s, uint8_t *hold);
+/* First number >= pfn that s holds; costs steps.  With *steps 0: where to go on; PFN_MAX: no more.
+ */
+uint32_t _hold_next(struct space *s, uint32_t pfn, uint32_t *steps);
+/* pfn is bound once only, and belongs to the area of an environment: this binding must stay. */
+bool area_last(uint32_t pfn, uint8_t hold);
+
+/* ---- space.c ---- */
+struct pair {
+	struct space *from, *to; /* the caller's, and the one it names; may be the same */
+	bool found;              /* `to` was found by its number, and is counted */
+};
+/* Space `number`, which cap opens (CONTROL) or AEGIS_SELF; both locked. */
+status pair_lock(struct env *self, uint32_t cap, uint32_t number, struct pair *p);
+void pair_unlock(struct pair *p);
+
+/* ---- tlb.c ---- */
+/* The table of `level` for va: its entries.  NULL: *size bytes around va have none; *large: the
+ * entry. */
+uint64_t *_table_find(struct space *s, uint64_t va, uint32_t level, uint32_t *pfn, uint64_t *size,
+		      uint64_t **large);
+/* Binds a frame that s holds, as tlb_write does. */
+status _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
+/* Unbinds the present entry `pte` of table `table`. */
+void _page_unbind(struct flush *f, uint64_t *pte, uint32_t table, uint64_t va);
+void _large_unbind(struct flush *f, uint64_t *pte, uint32_t table);
+
+/* ---- sweep.c ---- */
+/* Breaks bindings of stripped holdings, in bounded steps. */
+void _space_sweep(struct space *s);
+
+#endif
