@@ -105,7 +105,8 @@ print_stack(uint64_t rbp)
 		if (rbp & 7 || rbp < KERNEL_BASE || rbp > UINT64_MAX - 16 || !mmu_readable(rbp) ||
 		    !mmu_readable(rbp + 8))
 			return;
-		print_address("   ", frame[1]);
+		print_address("   ",
+			      frame[1] - 1); /* within the call, which may end its function */
 		if (frame[0] <= rbp)
 			return; /* stacks grow down: callers lie above */
 		rbp = frame[0];

@@ -17,7 +17,9 @@
 
 #define APIC_INIT    0x4500u
 #define APIC_STARTUP 0x4600u
-#define ARRIVE_US    100000u
+#define ARRIVE_US    1000u
+#define ARRIVE_TRIES 200u
+#define INIT_US      100u
 #define ROUNDS       8
 
 enum { WAITING, ARRIVED, GIVEN_UP };
@@ -123,11 +125,10 @@ processor_start(uint32_t apic, uint64_t page)
 	boot_ap_percpu = &percpus[cpu];
 	boot_ap_stack = (uint64_t)cpu_stacks[cpu].main + STACK_MAIN;
 	atomic_store(&clock_ask, 0);
-	apic_send(apic, APIC_INIT);
-	time_delay(10);
-	for (int i = 0; i < 2 && atomic_load(&arrival) == WAITING; i++) {
+	/* A start-up message that comes too early is lost; one that comes too late is ignored. */
+	for (uint32_t i = 0; i < ARRIVE_TRIES && atomic_load(&arrival) == WAITING; i++) {
 		apic_send(apic, APIC_STARTUP | (uint32_t)(page >> 12));
-		end = machine_tsc() + ARRIVE_US / 2 * (machine_tsc_hz() / 1000000);
+		end = machine_tsc() + ARRIVE_US * (machine_tsc_hz() / 1000000);
 		while (atomic_load(&arrival) == WAITING && machine_tsc() < end)
 			machine_relax();
 	}
@@ -157,6 +158,11 @@ smp_init(void)
 		return;
 	}
 	memcpy((void *)(MACHINE_DIRECT + page), ap_start, (size_t)(ap_end - ap_start));
+	for (uint32_t i = 0; i < acpi.cpus; i++) {
+		if (acpi.apic_ids[i] != self)
+			apic_send(acpi.apic_ids[i], APIC_INIT);
+	}
+	time_delay(INIT_US);
 	for (uint32_t i = 0; i < acpi.cpus && x86_cpus < AEGIS_CPUS; i++) {
 		if (acpi.apic_ids[i] != self && !processor_start(acpi.apic_ids[i], page))
 			return;
