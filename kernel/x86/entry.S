@@ -24,7 +24,7 @@
 /* CLAC does not exist before SMAP; trap_init overwrites these with no-operations there. */
 	.macro	CLEAR_AC
 771:	clac
-	.pushsection .rodata.clac, "a"
+	.pushsection clac_sites, "a"
 	.quad	771b
 	.popsection
 	.endm
