@@ -437,11 +437,11 @@ archive_load(struct loader *ld)
 int
 fs_load_cpio(struct fs *fs, const struct fs_archive *archive, struct fs_archive_report *report)
 {
-	struct fs_archive_report own;
+	struct fs_archive_report own = {0};
 	struct loader ld = {.fs = fs, .archive = archive, .report = report ? report : &own};
 	int err;
 
-	memset(ld.report, 0, sizeof(*ld.report));
+	*ld.report = own;
 	ld.root = archive->root ? archive->root : "";
 	ld.root_len = strlen(ld.root);
 	while (ld.root_len && ld.root[ld.root_len - 1] == '/')

@@ -12,12 +12,11 @@
  */
 #include "exos/fs/priv.h"
 
+/* The entry of a number below fresh, or one that is reserved: its chunk is there. */
 static uintptr_t *
 table_entry(const struct fs *fs, uint32_t id)
 {
-	uintptr_t *chunk = fs->table[id / FS_CHUNK];
-
-	return chunk ? &chunk[id % FS_CHUNK] : NULL;
+	return &fs->table[id / FS_CHUNK][id % FS_CHUNK];
 }
 
 struct fs_inode *
@@ -28,7 +27,7 @@ inode_at(const struct fs *fs, uint32_t id)
 	if (!id || id >= fs->fresh)
 		return NULL;
 	entry = table_entry(fs, id);
-	return entry && !(*entry & 1) ? (struct fs_inode *)*entry : NULL;
+	return !(*entry & 1) ? (struct fs_inode *)*entry : NULL;
 }
 
 /* A free number, not yet taken. */

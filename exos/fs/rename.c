@@ -55,7 +55,7 @@ rename_shape(const struct renaming *op)
 			      *target = op->target ? op->target->inode : NULL;
 	bool exchange = op->flags & FS_RENAME_EXCHANGE;
 
-	if (exchange && !inode_is(target, FS_IFDIR) && op->to.slash)
+	if (exchange && target && !inode_is(target, FS_IFDIR) && op->to.slash)
 		return -ENOTDIR;
 	if (!inode_is(source, FS_IFDIR)) {
 		if (op->from.slash || (!exchange && op->to.slash))

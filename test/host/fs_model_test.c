@@ -310,7 +310,58 @@ op_readlink(const char *path)
 		differ("text", 0, 1);
 }
 
-/* chmod, chown, truncate, access, times: on what a lookup gives. */
+static void
+compare_path(const char *path, struct fs_stat *ours, struct stat *theirs)
+{
+	struct fs_path p = at(cwd, path);
+	struct fs_inode *inode;
+
+	memset(ours, 0, sizeof(*ours));
+	memset(theirs, 0, sizeof(*theirs));
+	if (fs_lookup(fs, &cred, &p, FS_LOOKUP_FOLLOW, &inode))
+		return;
+	fs_stat(fs, inode, ours);
+	if (!stat(path, theirs))
+		compare_stat(ours, theirs);
+	fs_close(fs, inode);
+}
+
+static void
+op_times(const char *path)
+{
+	struct fs_path p = at(cwd, path);
+	struct timespec ts[2];
+	int64_t times[2];
+	struct fs_inode *inode;
+	struct fs_stat ours;
+	struct stat theirs;
+	long err;
+
+	for (int i = 0; i < 2; i++) {
+		static const int64_t time[3] = {FS_TIME_NOW, FS_TIME_OMIT, 77 * 1000000000ll};
+		static const struct timespec spec[3] = {{0, UTIME_NOW}, {0, UTIME_OMIT}, {77, 0}};
+		unsigned kind = pick(3);
+
+		times[i] = time[kind];
+		ts[i] = spec[kind];
+	}
+	snprintf(trace, sizeof(trace), "times %s", path);
+	if (times[0] == FS_TIME_OMIT && times[1] == FS_TIME_OMIT)
+		return;
+	err = fs_lookup(fs, &cred, &p, FS_LOOKUP_FOLLOW, &inode);
+	if (!err) {
+		err = fs_utimens(fs, &cred, inode, times[0], times[1]);
+		fs_close(fs, inode);
+	}
+	same("result", err, host(utimensat(AT_FDCWD, path, ts, 0)));
+	compare_path(path, &ours, &theirs);
+	if (!err && ts[0].tv_sec)
+		same("atime", ours.atime / 1000000000, theirs.st_atim.tv_sec);
+	if (!err && ts[1].tv_sec)
+		same("mtime", ours.mtime / 1000000000, theirs.st_mtim.tv_sec);
+}
+
+/* chmod, chown, truncate, access: on what a lookup gives. */
 static void
 op_attribute(const char *path)
 {
@@ -318,65 +369,35 @@ op_attribute(const char *path)
 	struct fs_path p = at(cwd, path);
 	uint32_t mode = random_mode(), uid = ids[pick(5)], gid = ids[pick(7)], want = pick(8);
 	int64_t size = (int64_t)pick(30000) - 100;
-	struct timespec ts[2] = {{0, UTIME_NOW}, {0, UTIME_NOW}};
-	int64_t times[2] = {FS_TIME_NOW, FS_TIME_NOW};
-	unsigned what = pick(5);
+	unsigned what = pick(4);
 	struct fs_inode *inode;
-	long err, other = 0;
+	struct fs_stat ours;
+	struct stat theirs;
+	long err, other, looked;
 
-	for (int i = 0; i < 2; i++) {
-		unsigned kind = pick(3);
-
-		if (kind == 1) {
-			times[i] = FS_TIME_OMIT;
-			ts[i].tv_nsec = UTIME_OMIT;
-		} else if (kind == 2) {
-			times[i] = 1000000000ll * 77;
-			ts[i] = (struct timespec){77, 0};
-		}
-	}
 	snprintf(trace, sizeof(trace), "attribute %s what %u mode %o uid %d gid %d want %u", path,
 		 what, mode, (int)uid, (int)gid, want);
 	if (what == 2 && opens_fifo(path))
 		return;
-	if (what == 2 && size < 0) {
-		same("truncate", -EINVAL, host(truncate(path, size)));
-		return;
-	}
-	err = fs_lookup(fs, &cred, &p, FS_LOOKUP_FOLLOW, &inode);
+	looked = fs_lookup(fs, &cred, &p, FS_LOOKUP_FOLLOW, &inode);
 	if (what == 0) {
-		err = err ? err : fs_chmod(fs, &cred, inode, mode);
+		err = looked ? looked : fs_chmod(fs, &cred, inode, mode);
 		other = host(chmod(path, mode));
 	} else if (what == 1) {
-		err = err ? err : fs_chown(fs, &cred, inode, uid, gid);
+		err = looked ? looked : fs_chown(fs, &cred, inode, uid, gid);
 		other = host(chown(path, uid, gid));
 	} else if (what == 2) {
-		err = err ? err : fs_truncate(fs, &cred, inode, size);
+		err = looked ? looked : fs_truncate(fs, &cred, inode, size);
+		err = size < 0 ? -EINVAL : err;
 		other = host(truncate(path, size));
-	} else if (what == 3) {
-		err = err ? err : fs_access(fs, &cred, inode, want);
-		other = host(syscall(SYS_faccessat2, AT_FDCWD, path, want, AT_EACCESS));
-	} else if (times[0] != FS_TIME_OMIT || times[1] != FS_TIME_OMIT) {
-		err = err ? err : fs_utimens(fs, &cred, inode, times[0], times[1]);
-		other = host(utimensat(AT_FDCWD, path, ts, 0));
 	} else {
-		err = other = 0;
+		err = looked ? looked : fs_access(fs, &cred, inode, want);
+		other = host(syscall(SYS_faccessat2, AT_FDCWD, path, want, AT_EACCESS));
 	}
-	same("result", err, other);
-	if (!fs_lookup(fs, &cred, &p, FS_LOOKUP_FOLLOW, &inode)) {
-		struct stat theirs;
-		struct fs_stat ours;
-
-		fs_stat(fs, inode, &ours);
-		if (!stat(path, &theirs)) {
-			compare_stat(&ours, &theirs);
-			if (what == 4 && !err && times[0] >= 0 && times[0] != FS_TIME_NOW)
-				same("atime", ours.atime / 1000000000, theirs.st_atim.tv_sec);
-			if (what == 4 && !err && times[1] >= 0 && times[1] != FS_TIME_NOW)
-				same("mtime", ours.mtime / 1000000000, theirs.st_mtim.tv_sec);
-		}
+	if (!looked)
 		fs_close(fs, inode);
-	}
+	same("result", err, other);
+	compare_path(path, &ours, &theirs);
 }
 
 static void
@@ -463,7 +484,10 @@ one_step(void)
 		op_readlink(path);
 		break;
 	case 8:
-		op_attribute(path);
+		if (pick(4))
+			op_attribute(path);
+		else
+			op_times(path);
 		break;
 	case 9:
 		op_stat(path);

@@ -9,8 +9,7 @@ static void
 test_pages(void)
 {
 	struct fs_inode *f;
-	struct fs_page page, run[16];
-	struct fs_stat st;
+	struct fs_page page;
 	char buf[16];
 
 	begin("pages and sizes");
@@ -32,6 +31,20 @@ test_pages(void)
 	IS(fs_set_size(fs, f, 20), 0);
 	IS(fake_pread(fs, fake, f, 0, buf, 8), 8);
 	CHECK(!memcmp(buf, "0123\0\0\0\0", 8));
+	fs_close(fs, f);
+	end();
+}
+
+static void
+test_sparse(void)
+{
+	struct fs_inode *f;
+	struct fs_page page;
+	struct fs_stat st;
+
+	begin("sparse files");
+	f = t_open(&root_cred, "f", FS_O_CREAT | FS_O_RDWR, 0644);
+	IS(fake_pwrite(fs, fake, f, 0, "0123456789", 10), 10);
 	/* Sparse, far out: 64 GiB and the largest. */
 	IS(fake_pwrite(fs, fake, f, (64ull << 30) - 5, "tail", 4), 4);
 	IS(fs_page_get(fs, f, 1000000, false, &page), 0);
@@ -57,7 +70,20 @@ test_pages(void)
 	IS(fake->frames, 1);
 	IS(fake->gone[FS_PAGE_OWN], 2);
 	CHECK(f->pages.height == 0);
-	/* Runs. */
+	fs_close(fs, f);
+	end();
+}
+
+static void
+test_runs(void)
+{
+	struct fs_inode *f;
+	struct fs_page page, run[16];
+	char buf[16];
+
+	begin("runs of pages");
+	f = t_open(&root_cred, "f", FS_O_CREAT | FS_O_RDWR, 0644);
+	IS(fake_pwrite(fs, fake, f, 0, "01234", 5), 5);
 	IS(fs_range(fs, f, 0, 16, false, run), 1);
 	IS(fs_range(fs, f, 1, 16, false, run), 0);
 	IS(fs_range(fs, f, 1, 16, true, run), 16);
@@ -222,6 +248,8 @@ int
 main(void)
 {
 	test_pages();
+	test_sparse();
+	test_runs();
 	test_pages_random();
 	test_live();
 	test_limits();
