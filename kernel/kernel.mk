@@ -9,18 +9,46 @@
 
 K ?= build/kernel
 
-KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c tlb.c flush.c \
+KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c space_check.c tlb.c flush.c \
 	env.c fault.c cpu.c pct.c irq.c chan.c revoke.c trace.c check.c chaos.c lock.c
 KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
 	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c x86/symbol.c \
 	dev/pci.c dev/virtio.c dev/virtio_console.c lib/string.c lib/print.c
+KERNEL_OPTIMISE = -O2
 
-KERNEL_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \
+# Variants.  A kernel that looks at itself has deeper stacks.
+ifdef UBSAN
+KERNEL_LOWER += x86/ubsan.c
+KERNEL_VARIANT += -DKERNEL_INSTRUMENTED -fsanitize=undefined
+endif
+ifdef KASAN
+KERNEL_LOWER += x86/kasan.c
+KERNEL_VARIANT += -DKERNEL_INSTRUMENTED -DKERNEL_KASAN
+KASAN_SHADOW = 0xdffffc0000000000
+KASAN_CFLAGS = -fsanitize=kernel-address $(if $(findstring clang,$(CC)), \
+	-mllvm -asan-mapping-offset=$(KASAN_SHADOW) -mllvm -asan-stack=1 -mllvm -asan-globals=1 \
+	-mllvm -asan-instrumentation-with-call-threshold=10000, \
+	-fasan-shadow-offset=$(KASAN_SHADOW) --param asan-stack=1 --param asan-globals=1 \
+	--param asan-instrumentation-with-call-threshold=10000 -fsanitize-address-use-after-scope)
+endif
+ifdef GCOV
+KERNEL_LOWER += x86/gcov.c
+KERNEL_VARIANT += -DKERNEL_INSTRUMENTED
+KERNEL_OPTIMISE = -O0
+GCOV_CFLAGS = -fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-update=single
+KERNEL_LIBS = -lgcov
+endif
+ifdef CHECKED
+KERNEL_VARIANT += -DKERNEL_CHECKED
+endif
+
+KERNEL_CFLAGS = -std=gnu11 $(KERNEL_OPTIMISE) -g -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \
 	-mgeneral-regs-only -fno-strict-aliasing -fno-common -fno-omit-frame-pointer \
 	-momit-leaf-frame-pointer -fno-asynchronous-unwind-tables -fno-delete-null-pointer-checks \
 	-fstack-protector-strong -mstack-protector-guard=global -fcf-protection=none \
 	-ffunction-sections -DKERNEL_X86 -Iinclude -Ikernel \
-	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
+	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
+	$(KERNEL_VARIANT) $(KASAN_CFLAGS) $(GCOV_CFLAGS)
 KERNEL_LDFLAGS = -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 	-Wl,-z,noexecstack -Wl,--gc-sections -Wl,-u,boot_pvh -T kernel/x86/kernel.ld \
 	-Wl,--wrap=sys_pct_call,--wrap=sys_pct_send,--wrap=sys_pct_return
@@ -37,17 +65,22 @@ $(K)/%.S.o: %.S kernel/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# The runtimes are not their own subject.
+$(K)/kernel/x86/kasan.c.o: KASAN_CFLAGS =
+$(K)/kernel/x86/gcov.c.o: GCOV_CFLAGS =
+$(K)/kernel/x86/ubsan.c.o: KERNEL_VARIANT += -fno-sanitize=undefined
+
 $(K)/empty.S: tools/symbols
 	@mkdir -p $(@D)
 	tools/symbols </dev/null >$@
 
 $(K)/first.elf: $(KERNEL_OBJECTS) $(K)/empty.S kernel/x86/kernel.ld
-	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/empty.S
+	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/empty.S $(KERNEL_LIBS)
 
 $(K)/symbols.S: $(K)/first.elf tools/symbols
 	tools/symbols $< >$@
 
 $(K)/aegis.elf: $(K)/symbols.S
-	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/symbols.S
+	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/symbols.S $(KERNEL_LIBS)
 
 -include $(KERNEL_OBJECTS:.o=.d)

@@ -33,11 +33,12 @@
 #define CALL_BASE 0x41450000
 #define CALL_MAX  41
 
-#define STACK_IST 8192 /* bytes of an interrupt stack */
-#ifdef KERNEL_KASAN
-#define STACK_MAIN 32768
+#ifdef KERNEL_INSTRUMENTED
+#define STACK_MAIN 65536 /* bytes */
+#define STACK_IST  16384
 #else
 #define STACK_MAIN 16384
+#define STACK_IST  8192
 #endif
 
 #endif

@@ -137,6 +137,13 @@ boot_long:
 	leaq	boot_stack(%rip), %rax
 	movq	(%rax), %rsp
 	movq	%rsi, %rdi
+#ifdef KERNEL_KASAN
+	pushq	%rdi
+	pushq	%rdi
+	call	kasan_early
+	popq	%rdi
+	popq	%rdi
+#endif
 	call	x86_boot
 	ud2
 

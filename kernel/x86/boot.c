@@ -15,6 +15,7 @@
  * The protocol is PVH: docs in xen/include/public/arch-x86/hvm/start_info.h.
  */
 #include "x86.h"
+#include "kasan.h"
 
 #define START_MAGIC 0x336ec578u
 #define LOW_MEMORY  0x100000ul
@@ -319,6 +320,7 @@ x86_boot(uint64_t address)
 	const struct start_info *start = low_at(address, sizeof(*start));
 	uint64_t began = machine_tsc();
 
+	kasan_globals();
 	percpu_init(0);
 	trap_init();
 	trap_load();

@@ -18,6 +18,7 @@
  * 4. A space's top table has entry 255 pointing to itself, for reading: AEGIS_WINDOW.
  */
 #include "x86.h"
+#include "kasan.h"
 
 #define PTE_ACCESSED_DIRTY 0x60ul
 #define PTE_GLOBAL         0x100ul
@@ -153,10 +154,13 @@ mmu_init(void)
 	const uint8_t *high = low + sizeof(cpu_stacks);
 	uint64_t start, end;
 
+	kasan_tables(kernel_root);
 	huge_pages = feature_offered('d', 0x80000001, 0, 26);
 	for (uint32_t i = 0; memory_region(i, &start, &end); i++) {
-		if (start < end)
+		if (start < end) {
 			direct_map(start, end);
+			kasan_memory(start, end);
+		}
 	}
 	image_map(image_start, text_end, 0);
 	image_map(text_end, rodata_end, MMU_NOEXEC);

@@ -22,6 +22,8 @@
 
 atomic_uint power_panicked;
 
+void gcov_print(void) __attribute__((weak)); /* gcov.c, in kernels built with it */
+
 static void
 off_acpi(void)
 {
@@ -53,6 +55,8 @@ machine_off(uint32_t code)
 		uint64_t base;
 	} __attribute__((packed)) none = {0, 0};
 
+	if (gcov_print)
+		gcov_print();
 	if (port)
 		outb(port, (uint8_t)code);
 	off_acpi();
