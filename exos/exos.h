@@ -32,6 +32,7 @@
 
 #define EXOS_ARENA	0x00007f7fc0000000ul
 #define EXOS_ARENA_END	0x00007f7fe0000000ul
+#define EXOS_TRUTH	EXOS_ARENA_END /* supervisor, service: frames of the arena's pages, 512 KiB */
 #define EXOS_BASE	0x00007f7fefe00000ul
 #define EXOS_IMAGE	EXOS_BASE
 #define EXOS_AREA	(EXOS_BASE + 0x100000)

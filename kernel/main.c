@@ -253,6 +253,7 @@ boot_page_make(struct env *e, struct space *s, const struct image *m, uint64_t a
 	p->image_low = m->low;
 	p->image_high = m->high;
 	p->image_frame = m->frame;
+	p->env_frame = e->exposed;
 	for (uint32_t i = 0; i < AEGIS_BOOT_OPTIONS - 1 && options[i]; i++)
 		p->options[i] = options[i];
 	space_boot_bind(s, AEGIS_BOOT_PAGE, pfn, AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED);

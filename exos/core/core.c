@@ -129,7 +129,7 @@ block(uint32_t seen, uint64_t deadline, uint32_t flags)
 	core_spares_fill();
 	st = core_leave(AEGIS_CALL_sleep, seen, deadline, flags);
 	if (st == AEGIS_TIMED_OUT ||
-	    (st == 1 && core_events() == seen && __builtin_ia32_rdtsc() >= deadline))
+	    (st == CORE_CHILD && core_events() == seen && __builtin_ia32_rdtsc() >= deadline))
 		return -ETIMEDOUT;
 	return 0;
 }

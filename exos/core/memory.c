@@ -163,14 +163,6 @@ frames_each(int64_t (*call)(uint32_t cap, uint32_t space, uint32_t n), uint32_t 
 }
 
 static int64_t
-call_free(uint32_t cap, uint32_t space, uint32_t n)
-{
-	(void)cap;
-	(void)space;
-	return aegis_mem_free(EXOS_BATCH_OFFSET, n);
-}
-
-static int64_t
 call_hold(uint32_t cap, uint32_t space, uint32_t n)
 {
 	(void)space;
@@ -189,10 +181,23 @@ call_unshare(uint32_t cap, uint32_t space, uint32_t n)
 	return aegis_mem_unshare(cap, space, EXOS_BATCH_OFFSET, n);
 }
 
+/* A frame that is bound elsewhere in the space stays held: those behind it are freed all the same. */
 void
 core_frames_free(const uint32_t *pfns, uint32_t n)
 {
-	frames_each(call_free, 0, control()->space, pfns, n, 0);
+	uint32_t done = 0;
+
+	while (done < n) {
+		uint32_t step = n - done < MAX_FRAMES ? n - done : (uint32_t)MAX_FRAMES;
+		int64_t st;
+
+		for (uint32_t i = 0; i < step; i++)
+			BATCH_FRAMES[i] = (struct aegis_frame_rec){pfns[done + i], 0};
+		st = aegis_mem_free(EXOS_BATCH_OFFSET, step);
+		if (st == AEGIS_AGAIN)
+			continue;
+		done += st > 0 ? (uint32_t)st : 1;
+	}
 }
 
 int
@@ -354,6 +359,62 @@ core_arena_release(uint64_t va, uint32_t pages)
 	CORE_STATE->arena[order] = f;
 }
 
+/*
+ * In a supervisor or service the arena's pages have entries, frame number and protection, in pages of
+ * their own at EXOS_TRUTH; a process knows them through its files (exos/fd).
+ */
+#define TRUTH_PFN  0x00ffffffu
+#define TRUTH_PROT 24
+
+static uint32_t *
+truth_entry(uint64_t va, bool make)
+{
+	struct core_state *s = CORE_STATE;
+	uint64_t page = (va - EXOS_ARENA) / AEGIS_PAGE;
+	uint32_t chunk = (uint32_t)(page / 1024);
+	uint32_t pfn;
+
+	if (!(s->truth_bound[chunk / 64] >> chunk % 64 & 1)) {
+		if (!make || core_frames_alloc(EXOS_CAP_OWN, &pfn, 1))
+			return NULL;
+		if (core_bind(AEGIS_SELF, control()->space, EXOS_TRUTH + chunk * AEGIS_PAGE, &pfn, 1,
+			      AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED)) {
+			core_frames_free(&pfn, 1);
+			return NULL;
+		}
+		s->truth_bound[chunk / 64] |= 1ul << chunk % 64;
+	}
+	return (uint32_t *)EXOS_TRUTH + page;
+}
+
+static bool
+truth_note(uint64_t va, const uint32_t *pfns, uint32_t n, uint32_t prot)
+{
+	if (control()->role == ROLE_PROCESS)
+		return true;
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t *e = truth_entry(va + i * AEGIS_PAGE, true);
+
+		if (!e)
+			return false;
+		*e = prot ? pfns[i] | (prot & 7) << TRUTH_PROT : 0;
+	}
+	return true;
+}
+
+int
+core_arena_fault(uint64_t va)
+{
+	uint32_t *e = truth_entry(va, false);
+	uint32_t pfn;
+
+	if (!e || !*e)
+		return -EFAULT;
+	pfn = *e & TRUTH_PFN;
+	return core_bind(AEGIS_SELF, control()->space, va & ~(AEGIS_PAGE - 1), &pfn, 1,
+			 *e >> TRUTH_PROT);
+}
+
 void *
 core_arena_map(const uint32_t *pfns, uint32_t n, uint32_t prot)
 {
@@ -361,7 +422,8 @@ core_arena_map(const uint32_t *pfns, uint32_t n, uint32_t prot)
 
 	if (!va)
 		return NULL;
-	if (core_bind(AEGIS_SELF, control()->space, va, pfns, n, prot)) {
+	if (!truth_note(va, pfns, n, prot) ||
+	    core_bind(AEGIS_SELF, control()->space, va, pfns, n, prot)) {
 		core_unbind(va, n);
 		core_arena_release(va, n);
 		return NULL;
@@ -373,6 +435,7 @@ void
 core_arena_unmap(void *at, uint32_t n)
 {
 	core_unbind((uint64_t)at, n);
+	truth_note((uint64_t)at, NULL, n, 0);
 	core_arena_release((uint64_t)at, n);
 }
 
@@ -427,6 +490,7 @@ arena_pages_get(uint32_t count)
 		uint32_t pfn;
 
 		if (core_frames_alloc(EXOS_CAP_OWN, &pfn, 1) ||
+		    !truth_note(va + i * AEGIS_PAGE, &pfn, 1, AEGIS_BIND_READ | AEGIS_BIND_WRITE) ||
 		    core_bind(AEGIS_SELF, control()->space, va + i * AEGIS_PAGE, &pfn, 1,
 			      AEGIS_BIND_READ | AEGIS_BIND_WRITE))
 			return NULL;

@@ -25,6 +25,7 @@ struct core_state {
 	uint32_t heap_bound; /* pages of EXOS_HEAP that have frames, from the start */
 	uint64_t arena_next;
 	struct arena_free *arena[ARENA_ORDERS];
+	uint64_t truth_bound[2]; /* pages of EXOS_TRUTH that are there */
 	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of the bound heap pages */
 };
 
@@ -43,12 +44,13 @@ _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
 extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];
 extern const char core_resume_start[], core_resume_rip[];
 extern const char core_copy_start[], core_copy_end[], core_copy_fault[];
-#define CORE_CHILD (1l << 62)
+#define CORE_CHILD (1l << 62) /* answer of core_leave and core_snapshot to who begins again */
 
 void
 core_state_init(void); /* once an environment starts afresh: private pages are bound and zero */
 void core_spares_fill(void);
 void core_heap_init(void);
+int core_arena_fault(uint64_t va); /* supervisor, service: binds again what the kernel dropped */
 void service_log(const char *text, uint32_t n); /* service role: a line for the log */
 /* Fills the kernel's and the library's view of a new environment; `c` is its control page, mapped.
  */

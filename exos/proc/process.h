@@ -44,6 +44,7 @@ struct process {
 	uint64_t clear_child_tid;
 	uint32_t umask;
 	char comm[16];
+	bool count_calls; /* log the counters at the end */
 	uint64_t start_ns;
 	struct lx_rlimit limits[16];
 };
@@ -59,10 +60,9 @@ process(void)
 
 _Noreturn void process_start(void); /* first process of the domain, at its first begin */
 
-/* ---- exec.c ---- */
-/* Replaces the program.  0: frame is that of the new program; else nothing happened. */
-int exec_program(const char *path, size_t path_len, char *const *argv, char *const *envp,
-		 struct aegis_frame *frame);
+/* ---- fork.c ---- */
+/* pid of the child, 0 in the child, or a negative error number.  flags: SVC_FORK_*. */
+int64_t process_fork(uint32_t flags, uint64_t clear_tid);
 
 /* ---- exit.c ---- */
 _Noreturn void process_exit(uint32_t wait_status);
@@ -72,15 +72,20 @@ int signal_raise_self(int sig);			    /* synchronous, no info */
 void signal_fault(int sig, int code, uint64_t addr); /* a fault of the program itself */
 bool signal_pending(void);			    /* some unblocked signal would be acted on */
 uint64_t signal_pending_set(void);
+/* Takes one pending signal out of `set`, faults first; 0: none.  Its information goes to *info. */
+int signal_take(uint64_t set, struct lx_siginfo *info);
 /* Before returning to the program: acts on what is pending; may change frame and callee. */
-void signal_deliver(struct aegis_frame *frame, uint64_t callee[6], int64_t result, bool in_call);
+/* `result` and `number`: of the call that returns, 0 and 0 when it is none.  callee: r15 ... rbp rbx. */
+void signal_deliver(struct aegis_frame *frame, uint64_t callee[6], int64_t result, uint64_t number);
+int signal_return(struct aegis_frame *frame, uint64_t callee[6]);
 void signal_exec(void);	 /* handlers back to default */
 void signal_fork_child(void);
 void timer_check(void);	 /* raises SIGALRM if due */
+uint64_t process_cpu_ns(void); /* processor time used */
 uint64_t timer_next(void); /* monotonic ns of the next alarm, AEGIS_NEVER */
 
 /* Waits for an event or deadline; -EINTR (as -ERESTARTSYS) when a signal is pending. */
-#define ERESTARTSYS 512
+#define ERESTARTSYS LX_ERESTARTSYS
 int process_block(uint32_t seen, uint64_t deadline_ns);
 
 #endif

@@ -63,13 +63,15 @@ enum svc_op {
 	/* ---- pipes ---- */
 	SVC_PIPE,	/* c=O_ flags; result read obj, a = write obj; struct svc_opened[2] at MSG */
 	/* ---- processes ---- */
-	SVC_FORK,	/* a=flags SVC_FORK_*; result pid; a=env b=space of the child, which has image,
+	SVC_FORK,	/* a=flags SVC_FORK_*; result pid; a=env b=space c=processor of the child, which has image,
 			   environment page, system page, mail and message pages bound; caller does the
 			   rest and then SVC_START */
 	SVC_START,	/* a=pid: the child is complete (env_write done): run it */
 	SVC_ABANDON,	/* a=pid: the child could not be made */
 	SVC_EXEC,	/* a=path length of the program b=argument text length (MSG SVC_PATH2, NULs between):
 			   for /proc; releases a vfork parent */
+	SVC_VFORK_DONE, /* a=pid of a vfork child: 0 it still uses the parent's time, the caller is noted
+			   and waits; 1 it has called exec or is gone */
 	SVC_EXIT,	/* a=wait status; does not return */
 	SVC_WAIT,	/* a=pid argument of wait4 b=options; result pid or 0 (children, none ready: caller is
 			   noted, waits) or -ECHILD; a=status b=utime ns c=stime ns d=uid */
@@ -109,6 +111,11 @@ enum svc_op {
 };
 
 #define SVC_FORK_VFORK (1u << 0)
+
+/* SVC_SETIDS: which */
+#define SVC_UID	   0u
+#define SVC_GID	   1u
+#define SVC_GROUPS 2u
 
 enum svc_type { SVC_T_FILE, SVC_T_DIR, SVC_T_PIPE_READ, SVC_T_PIPE_WRITE, SVC_T_TTY, SVC_T_NULL,
 	SVC_T_ZERO, SVC_T_FULL, SVC_T_RANDOM, SVC_T_SYNTH, SVC_T_PATH };
@@ -161,7 +168,7 @@ struct svc_first {
 	uint32_t fds[3];	  /* objects of descriptors 0, 1, 2; UINT32_MAX closed */
 	uint32_t opened[3];	  /* offsets of their struct svc_opened */
 	uint32_t keys;		  /* 1: use protection keys */
-	uint32_t reserved;
+	uint32_t count_calls;	  /* 1: log how often each call was made (option.counters) */
 };
 
 /* EXOS_MAIL of a service: written by the supervisor before it starts and afterwards. */

@@ -37,9 +37,10 @@ core_begin_entry:
 	popq	%r12
 	popq	%rbp
 	popq	%rbx
-	movl	$1, %eax
+	movabsq	$1 << 62, %rax
 	ret
 1:	movq	%gs:CONTROL_STACK, %rsp
+	subq	$512, %rsp		/* leaves the first frame's place free */
 	xorl	%ebp, %ebp
 	call	core_start
 	ud2
@@ -73,7 +74,7 @@ core_begin_entry:
 	pushq	%rbp
 .endm
 
-/* int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c): 1 when begun again. */
+/* int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c): 1 << 62 when begun again. */
 	.globl core_leave
 	.hidden core_leave
 core_leave:
@@ -183,17 +184,17 @@ core_resume_rip:
 	movq	%rsp, %rdi
 	jmp	core_async_entry
 
-/* _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]): rbx rbp r12-r15. */
+/* _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]): r15 .. rbp rbx. */
 	.globl core_resume
 	.hidden core_resume
 core_resume:
 	movq	%rdi, %rsp
-	movq	0(%rsi), %rbx
-	movq	8(%rsi), %rbp
-	movq	16(%rsi), %r12
-	movq	24(%rsi), %r13
-	movq	32(%rsi), %r14
-	movq	40(%rsi), %r15
+	movq	0(%rsi), %r15
+	movq	8(%rsi), %r14
+	movq	16(%rsi), %r13
+	movq	24(%rsi), %r12
+	movq	32(%rsi), %rbp
+	movq	40(%rsi), %rbx
 	jmp	core_resume_start
 
 /* ---- protected control transfer ---- */

@@ -27,7 +27,7 @@ struct aegis_boot_page {
 	uint64_t archive_bytes;	 /* its length */
 	uint64_t image_low, image_high; /* virtual range of the image */
 	uint32_t image_frame;	 /* frames of [image_low, image_high) are consecutive from here */
-	uint32_t reserved;
+	uint32_t env_frame;	 /* of struct aegis_env_page */
 	char options[AEGIS_BOOT_OPTIONS]; /* the kernel's command line, zero terminated */
 };
 _Static_assert(sizeof(struct aegis_boot_page) <= 4096, "one page");

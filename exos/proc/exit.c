@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a process, and waiting for that of others.
+ *
+ * The service keeps what outlives a process: its status, its place in the tree.  It also destroys
+ * the environment and the space, so nothing has to be given back here.
+ */
+#include "exos/core/priv.h"
+#include "exos/linux/errno.h"
+#include "exos/linux/calls.h"
+#include "exos/proc/process.h"
+
+/* What was called how often, and what it cost, for `exo run --log` with option.counters. */
+static void
+counters_log(void)
+{
+	struct control *c = control();
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < 512; i++)
+		total += c->calls[i];
+	core_log("exos: pid %u (%s): %lu calls, %u kernel entries by exception, %lu service "
+		 "transfers\n",
+		 MAIL->pid, process()->comm, total, ENVPAGE->upcalls, c->service_calls);
+	for (uint32_t i = 0; i < 512; i++) {
+		if (c->calls[i])
+			core_log("exos: pid %u: %s %u\n", MAIL->pid, call_name(i), c->calls[i]);
+	}
+}
+
+_Noreturn void
+process_exit(uint32_t wait_status)
+{
+	struct svc call = {.op = SVC_EXIT, .a = wait_status};
+	uint32_t zero = 0;
+
+	if (process()->count_calls)
+		counters_log();
+	if (process()->clear_child_tid)
+		copy_out(process()->clear_child_tid, &zero, sizeof(zero));
+	svc_call(&call);
+	core_die("the service did not end this process");
+}
+
+int64_t
+sys_exit_group(struct call *c)
+{
+	process_exit((uint32_t)(c->a[0] & 0xff) << 8);
+}
+
+int64_t
+sys_exit(struct call *c)
+{
+	return sys_exit_group(c);
+}
+
+#define WAIT_OPTIONS \
+	(LX_WNOHANG | LX_WUNTRACED | LX_WCONTINUED | LX_WNOTHREAD | LX_WALL | LX_WCLONE)
+
+/* Waits as wait4 does; *call is the service's answer. */
+static int64_t
+wait_for(int64_t pid, uint32_t options, struct svc *call)
+{
+	for (;;) {
+		uint32_t seen = core_events();
+		int64_t result;
+
+		*call = (struct svc){.op = SVC_WAIT, .a = (uint64_t)pid, .b = options};
+		result = svc_call(call);
+		if (result || (options & LX_WNOHANG))
+			return result;
+		result = process_block(seen, AEGIS_NEVER);
+		if (result < 0)
+			return result;
+	}
+}
+
+static void
+usage_fill(struct lx_rusage *usage, const struct svc *call)
+{
+	*usage = (struct lx_rusage){0};
+	usage->ru_utime.tv_sec = (int64_t)(call->b / 1000000000);
+	usage->ru_utime.tv_usec = (int64_t)(call->b % 1000000000 / 1000);
+	usage->ru_stime.tv_sec = (int64_t)(call->c / 1000000000);
+	usage->ru_stime.tv_usec = (int64_t)(call->c % 1000000000 / 1000);
+}
+
+int64_t
+sys_wait4(struct call *c)
+{
+	uint32_t options = (uint32_t)c->a[2];
+	struct lx_rusage usage;
+	struct svc call;
+	int64_t pid;
+
+	if (options & ~(uint32_t)WAIT_OPTIONS)
+		return -EINVAL;
+	pid = wait_for((int32_t)c->a[0], options, &call);
+	if (pid <= 0)
+		return pid;
+	if (c->a[1]) {
+		uint32_t status = (uint32_t)call.a;
+
+		if (copy_out(c->a[1], &status, sizeof(status)))
+			return -EFAULT;
+	}
+	if (c->a[3]) {
+		usage_fill(&usage, &call);
+		if (copy_out(c->a[3], &usage, sizeof(usage)))
+			return -EFAULT;
+	}
+	return pid;
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the kernel tells, and who in ExOS hears it.
+ *
+ * upcall_fault gets exceptions, among them the first `syscall` of every site; upcall_async gets the
+ * end of a slice, events, requests for resources, interrupts.  Both run on the upcall stack with
+ * asynchronous upcalls deferred; frame->reserved says whether the library itself was interrupted.
+ *
+ * 1. Signals are delivered only when the program, not the library, was interrupted.
+ * 2. A fault of the library that nobody can mend ends the environment: there is no state to trust.
+ */
+#include "exos/core/priv.h"
+#include "exos/linux/errno.h"
+#include "exos/proc/process.h"
+
+void upcall_fault(struct aegis_frame *frame, uint64_t callee[6]);
+void upcall_async(struct aegis_frame *frame, uint64_t callee[6]);
+
+/* The page at addr is bound again, or was brought in. */
+static int
+page_fault(uint64_t addr, uint64_t error)
+{
+	if (addr >= EXOS_ARENA && addr < EXOS_ARENA_END) {
+		if (control()->role == ROLE_PROCESS)
+			return fd_window_fault(addr);
+		return core_arena_fault(addr);
+	}
+	if (control()->role == ROLE_PROCESS && addr < EXOS_USER_TOP)
+		return vm_fault(addr, error);
+	return -EFAULT;
+}
+
+static bool
+in_copy(uint64_t rip)
+{
+	return rip >= (uint64_t)core_copy_start && rip < (uint64_t)core_copy_end;
+}
+
+_Noreturn static void
+library_broken(const struct aegis_frame *f)
+{
+	core_log("exos: env %u role %u: cause %u error %x addr %lx rip %lx (image %+ld) rsp %lx\n",
+		 control()->env, control()->role, f->cause, f->error, f->addr, f->rip,
+		 (long)(f->rip - EXOS_IMAGE), f->rsp);
+	core_die("fault in the library");
+}
+
+/* The signal that Linux makes of an exception of the program. */
+static void
+exception_signal(const struct aegis_frame *f, int err)
+{
+	switch (f->cause) {
+	case AEGIS_CAUSE_DIVIDE:
+		signal_fault(LX_SIGFPE, LX_FPE_INTDIV, f->rip);
+		break;
+	case AEGIS_CAUSE_DEBUG:
+		signal_fault(LX_SIGTRAP, LX_TRAP_TRACE, f->rip);
+		break;
+	case AEGIS_CAUSE_BREAKPOINT:
+		signal_fault(LX_SIGTRAP, LX_SI_KERNEL, f->rip);
+		break;
+	case AEGIS_CAUSE_UNDEFINED:
+		signal_fault(LX_SIGILL, LX_ILL_ILLOPN, f->rip);
+		break;
+	case AEGIS_CAUSE_FPU:
+	case AEGIS_CAUSE_SIMD:
+		signal_fault(LX_SIGFPE, LX_FPE_FLTINV, f->rip);
+		break;
+	case AEGIS_CAUSE_ALIGNMENT:
+		signal_fault(LX_SIGBUS, LX_BUS_ADRALN, f->rip);
+		break;
+	case AEGIS_CAUSE_PAGE:
+		if (err == -ENXIO || err == -EIO)
+			signal_fault(LX_SIGBUS, LX_BUS_ADRERR, f->addr);
+		else
+			signal_fault(LX_SIGSEGV, err == -EACCES ? LX_SEGV_ACCERR : LX_SEGV_MAPERR,
+				     f->addr);
+		break;
+	default:
+		signal_fault(LX_SIGSEGV, LX_SI_KERNEL, 0);
+	}
+}
+
+static void
+call_serve(struct aegis_frame *f, uint64_t callee[6])
+{
+	struct call c = {
+		.a = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9},
+		.number = f->rax,
+		.frame = f,
+		.callee = callee,
+	};
+	int64_t result;
+
+	f->rcx = f->rip;
+	f->r11 = f->rflags;
+	result = call_dispatch(&c);
+	f->rax = (uint64_t)result;
+	if (result == -ERESTARTSYS || signal_pending() || process()->sig.suspended)
+		signal_deliver(f, callee, result, c.number);
+}
+
+void
+upcall_fault(struct aegis_frame *f, uint64_t callee[6])
+{
+	bool library = f->reserved;
+	int err = 0;
+
+	if (f->cause == AEGIS_CAUSE_SYSCALL && !library && control()->role == ROLE_PROCESS) {
+		call_serve(f, callee);
+		return;
+	}
+	if (f->cause == AEGIS_CAUSE_PAGE) {
+		err = page_fault(f->addr, f->error);
+		if (err == 0)
+			return;
+	}
+	if (library) {
+		if (f->cause != AEGIS_CAUSE_PAGE || !in_copy(f->rip))
+			library_broken(f);
+		f->rip = (uint64_t)core_copy_fault;
+		return;
+	}
+	if (control()->role != ROLE_PROCESS)
+		library_broken(f);
+	exception_signal(f, err);
+	signal_deliver(f, callee, 0, 0);
+}
+
+/* The kernel asks for something back. */
+static void
+revocation_answer(void)
+{
+	uint32_t want = ENVPAGE->ask_count;
+
+	if (ENVPAGE->ask_kind == AEGIS_KIND_FRAME && control()->role == ROLE_PROCESS)
+		vm_give(want);
+}
+
+void
+upcall_async(struct aegis_frame *f, uint64_t callee[6])
+{
+	uint32_t pending = __atomic_exchange_n(&control()->area.pending, 0, __ATOMIC_SEQ_CST);
+
+	if (pending & AEGIS_PEND_REVOKE)
+		revocation_answer();
+	if (pending & AEGIS_PEND_SLICE)
+		core_yield();
+	if (control()->role == ROLE_PROCESS && signal_pending())
+		signal_deliver(f, callee, 0, 0);
+}
