@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside the descriptor layer.
+ *
+ * struct file is one open file description as this process knows it.  Invariants:
+ * 1. refs counts descriptors and memory mappings; at 0 the service is told, and all it had in the
+ *    arena is gone.
+ * 2. Every file is on the list fd_table()->files.
+ * 3. Position and status flags are in the struct while shared == NULL; afterwards in *shared, which
+ *    other processes may change at any time: a position is checked at each use, and of the flags
+ * only STATUS_SHARED bits are believed.
+ * 4. Type, access mode and everything else that decides what is allowed is private.
+ *
+ * Kinds are served by one function for each operation that switches over the type (ops.c).
+ */
+#ifndef EXOS_FD_PRIV_H
+#define EXOS_FD_PRIV_H
+
+#include "exos/core/core.h"
+#include "exos/fd/fd.h"
+#include "exos/ipc/ring.h"
+#include "exos/linux/abi.h"
+
+/* Status flags that fcntl may change and that all who share the description see. */
+#define STATUS_SHARED (LX_O_APPEND | LX_O_NONBLOCK | LX_O_DIRECT | LX_O_NOATIME | LX_O_ASYNC)
+
+#define RING_FRAMES 17u
+
+/* The part of a description that processes share after fork. */
+struct file_shared {
+	uint64_t position;
+	uint32_t flags;
+	uint32_t reserved;
+};
+
+#define OFFSET_SLOTS ((uint32_t)(AEGIS_PAGE / sizeof(struct file_shared)))
+
+/* A frame of struct file_shared, made by one fork. */
+struct offset_page {
+	struct offset_page *next;
+	struct file_shared *slots; /* in the arena */
+	uint32_t pfn;
+	uint32_t refs; /* files of this process that use it */
+};
+
+/* Pages of a file bound in the arena; see window.c. */
+struct window {
+	uint64_t va;
+	uint64_t first;     /* page of the file at va */
+	uint64_t read_next; /* page behind the latest batch, per direction */
+	uint64_t write_next;
+	uint32_t pages; /* reserved: a power of two */
+	uint32_t read_batch, write_batch;
+	uint32_t layout; /* info->layout that the bindings agree with */
+	uint32_t space;  /* in which they are */
+	bool stale;      /* a page was gone while it was used */
+	uint64_t bits[]; /* readable, then writable: pages / 64 words each, at least one */
+};
+
+struct file {
+	struct file *next, *prev;
+	uint32_t refs;
+	uint32_t obj;
+	uint32_t type;  /* enum svc_type */
+	uint32_t flags; /* Linux open flags */
+	uint64_t position;
+	struct file_shared *shared;
+	uint64_t ino;
+	union {
+		struct {
+			struct svc_file_info *info;
+			struct window *window;
+			uint32_t info_pfn;
+		};
+		struct {
+			struct ring ring;
+			uint32_t host;  /* the other end is the host */
+			uint32_t pages; /* of data; the header is one more */
+			uint32_t frames[RING_FRAMES];
+		};
+	};
+};
+
+static inline bool
+file_is_pipe(const struct file *f)
+{
+	return f->type == SVC_T_PIPE_READ || f->type == SVC_T_PIPE_WRITE;
+}
+
+static inline struct file *
+entry_file(uint64_t entry)
+{
+	return (struct file *)(uintptr_t)(entry & ~1ul); /* NOLINT: made by fd_install */
+}
+
+static inline uint64_t *
+file_position(struct file *f)
+{
+	return f->shared ? &f->shared->position : &f->position;
+}
+
+static inline void *
+msg(size_t offset)
+{
+	return (void *)(uintptr_t)(EXOS_MSG + offset); /* NOLINT: a fixed address */
+}
+
+static inline void *
+arena_at(uint64_t va)
+{
+	return (void *)(uintptr_t)va; /* NOLINT: an address of the arena */
+}
+
+int64_t service(enum svc_op op, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
+
+/* object.c */
+void offset_page_put(struct file *f);
+
+/* window.c */
+/* The bytes at pos: how many of n are at *at, contiguous.  *at NULL (reading only): a hole. */
+int64_t window_at(struct file *f, uint64_t pos, size_t n, bool write, uint8_t **at);
+void window_drop(struct file *f);
+int window_fault(struct file *f, uint64_t va);
+
+/* file.c */
+int64_t regular_read(struct file *f, struct io *io, const uint64_t *pos);
+int64_t regular_write(struct file *f, struct io *io, const uint64_t *pos);
+int64_t regular_seek(struct file *f, int64_t offset, int whence);
+void regular_stat(struct file *f, struct fs_stat *out);
+
+/* wait.c */
+int wait_event(uint32_t seen, uint64_t deadline);
+void ring_lock(uint32_t *word);
+void ring_unlock(uint32_t *word);
+bool waiter_note(uint32_t slots[RING_WAITERS]);
+void waiter_clear(uint32_t slots[RING_WAITERS]);
+void waiters_wake(uint32_t slots[RING_WAITERS]);
+#define WAIT_SHORT_NS 10000000ull /* between looks when no slot was free */
+
+/* machine.c */
+bool env_gone(uint32_t env);
+bool random_hardware(uint64_t *out);
+
+/* pipe.c */
+int64_t pipe_read(struct file *f, struct io *io);
+int64_t pipe_write(struct file *f, struct io *io);
+uint32_t pipe_poll(struct file *f, bool note);
+void pipe_poll_done(struct file *f);
+
+/* tty.c */
+int64_t tty_file_read(struct file *f, struct io *io);
+int64_t tty_file_write(struct file *f, struct io *io);
+int64_t tty_file_ioctl(struct file *f, uint32_t request, uint64_t argument);
+
+/* dev.c */
+int64_t device_read(struct file *f, struct io *io);
+int64_t device_write(struct file *f, struct io *io);
+
+/* synth.c */
+int64_t synth_read(struct file *f, struct io *io, const uint64_t *pos);
+int64_t synth_write(struct file *f, struct io *io, const uint64_t *pos);
+int64_t synth_seek(struct file *f, int64_t offset, int whence);
+
+/* dir.c */
+int64_t dir_seek(struct file *f, int64_t offset, int whence);
+
+#endif

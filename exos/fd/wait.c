@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for others, and excluding them, by words in shared pages.
+ *
+ * Owns no state.  The words belong to rings (ring.h), and everybody who holds the ring may scribble
+ * on them: a lock is only as strong as the others let it be, and never stronger than time.
+ *
+ * 1. A waiter first reads its event count, then notes itself in a slot, then looks again, then
+ * sleeps on the count; who makes progress changes the ring first and looks at the slots afterwards.
+ * Both sides have a full barrier between their two steps, so one of them sees the other.
+ * 2. A lock whose holder ended, or that nobody gave up for LOCK_STUCK_NS, is broken: the holder's
+ *    number may be another's by now.  A process holds a lock only while it copies, and is not
+ *    stopped in that time.
+ */
+#include "exos/fd/priv.h"
+
+#define LOCK_ASK_NS   50000000ull   /* then ask whether the holder still exists */
+#define LOCK_STUCK_NS 2000000000ull /* then take it in any case */
+
+int
+wait_event(uint32_t seen, uint64_t deadline)
+{
+	return process_block(seen, deadline) == -LX_ERESTARTSYS ? -LX_ERESTARTSYS : 0;
+}
+
+void
+ring_lock(uint32_t *word)
+{
+	uint32_t me = control()->env, holder = 0, first = 0;
+	uint64_t since = 0, now;
+
+	while (!__atomic_compare_exchange_n(word, &holder, me, false, __ATOMIC_ACQUIRE,
+					    __ATOMIC_RELAXED)) {
+		if (holder == me)
+			return; /* of one who had this number before */
+		now = core_now_ns();
+		if (holder != first) {
+			first = holder;
+			since = now;
+		}
+		if (now - since < LOCK_ASK_NS ||
+		    (now - since < LOCK_STUCK_NS && !env_gone(holder))) {
+			core_yield();
+			holder = 0;
+		}
+	}
+}
+
+/* With the barrier that waiters_wake needs behind it. */
+void
+ring_unlock(uint32_t *word)
+{
+	__atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
+}
+
+bool
+waiter_note(uint32_t slots[RING_WAITERS])
+{
+	uint32_t me = control()->env, empty;
+
+	for (uint32_t i = 0; i < RING_WAITERS; i++) {
+		empty = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
+		if (empty == me)
+			break;
+		if (!empty && __atomic_compare_exchange_n(&slots[i], &empty, me, false,
+							  __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return true;
+	}
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	for (uint32_t i = 0; i < RING_WAITERS; i++)
+		if (__atomic_load_n(&slots[i], __ATOMIC_SEQ_CST) == me)
+			return true;
+	return false;
+}
+
+void
+waiter_clear(uint32_t slots[RING_WAITERS])
+{
+	uint32_t me;
+
+	for (uint32_t i = 0; i < RING_WAITERS; i++) {
+		me = control()->env;
+		if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) == me)
+			__atomic_compare_exchange_n(&slots[i], &me, 0, false, __ATOMIC_RELAXED,
+						    __ATOMIC_RELAXED);
+	}
+}
+
+void
+waiters_wake(uint32_t slots[RING_WAITERS])
+{
+	uint32_t env;
+
+	for (uint32_t i = 0; i < RING_WAITERS; i++) {
+		if (!__atomic_load_n(&slots[i], __ATOMIC_RELAXED))
+			continue;
+		env = __atomic_exchange_n(&slots[i], 0, __ATOMIC_ACQ_REL);
+		if (env && env < AEGIS_ENVS)
+			core_wake(env);
+	}
+}
