@@ -41,6 +41,8 @@ void machine_tlb_flush_page(uint64_t va); /* on this processor */
 void machine_tlb_flush_all(void);	  /* on this processor, everything of user space */
 uint64_t machine_pte_nx(void);		  /* AEGIS_PTE_NX, or 0 where the processor has none */
 uint32_t machine_cpu(void);		  /* number of this processor, 0 .. machine_cpus() - 1 */
+void *machine_local(void);		  /* a word of this processor's own, NULL at first */
+void machine_set_local(void *local);
 void machine_relax(void);		  /* in a spin loop */
 uint64_t machine_tsc(void);
 uint64_t machine_gs_base(void); /* of user mode */

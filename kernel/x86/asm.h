@@ -23,6 +23,7 @@
 /* struct percpu */
 #define PERCPU_STACK    8
 #define PERCPU_USER_RSP 16
+#define PERCPU_LOCAL    24
 
 /* struct regs */
 #define REGS_RIP  136

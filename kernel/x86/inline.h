@@ -21,6 +21,21 @@ machine_cpu(void)
 	return cpu;
 }
 
+static inline void *
+machine_local(void)
+{
+	void *local;
+
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(local) : "i"(PERCPU_LOCAL));
+	return local;
+}
+
+static inline void
+machine_set_local(void *local)
+{
+	__asm__ volatile("movq %0, %%gs:%c1" ::"r"(local), "i"(PERCPU_LOCAL) : "memory");
+}
+
 static inline uint64_t
 machine_tsc(void)
 {

@@ -115,6 +115,7 @@ struct percpu {
 	uint32_t cpu, apic_id;
 	uint64_t stack;    /* top */
 	uint64_t user_rsp; /* for the first instructions of a call */
+	void *local;       /* machine_local() */
 	bool released;     /* interrupts may go to the rest of the kernel */
 	uint64_t gdt[9];
 	struct tss tss;
