@@ -1,17 +1,69 @@
 # SPDX-License-Identifier: MIT
-# Everything is built from here: the kernel, ExOS, the host command, and their tests.  `make help` lists the goals.
+# Everything is built from here: the kernel, ExOS, the host command, and their tests.
+# `make help` lists the goals.  Building needs only what tools/setup installs.
 
 MAKEFLAGS += --no-builtin-rules
 CC = gcc
 
-.PHONY: all run gdb test check prove size bench clean help setup
+.DEFAULT_GOAL := all
+.PHONY: all run gdb test check prove size bench clean help nightly
 .DELETE_ON_ERROR:
-
-all: exo build/kernel/aegis.elf build/exos
 
 include kernel/kernel.mk
 include exos/exos.mk
+-include libos/libos.mk
+-include test/test.mk
+
+HOST_CFLAGS = -std=gnu11 -O2 -g -I. -Iinclude -Wall -Wextra -Werror -Wshadow \
+	-Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
+HOST_OBJECTS = $(patsubst %,build/host/%.o,$(wildcard host/*.c))
+
+build/host/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(HOST_CFLAGS) -MMD -MP -c -o $@ $<
+
+exo: $(HOST_OBJECTS)
+	$(CC) -o $@ $(HOST_OBJECTS)
+
+-include $(HOST_OBJECTS:.o=.d)
 
 build/aegis.elf: build/kernel/aegis.elf
 	@ln -sf kernel/aegis.elf $@
-all: build/aegis.elf
+
+all: exo build/aegis.elf build/exos $(LIBOSES)
+
+# An interactive shell; with input from a pipe, that is its script.
+run: setup-build
+	@$(MAKE) -s all
+	@./exo run /bin/busybox sh
+
+gdb: setup-build
+	@$(MAKE) -s all
+	@./exo run --gdb /bin/busybox sh
+
+.PHONY: setup-build setup-test
+setup-build:
+	@tools/setup build
+setup-test:
+	@tools/setup build test
+
+test: setup-test
+	@$(MAKE) -s all
+	@test/run
+
+size:
+	@tools/size
+
+clean:
+	rm -rf build exo
+
+help:
+	@echo 'make all     the kernel, ExOS and ./exo'
+	@echo 'make run     a shell on ExOS (installs what is missing)'
+	@echo 'make test    all tests (installs what is missing); test/run -h for parts of it'
+	@echo 'make gdb     the shell, waiting for gdb'
+	@echo 'make check   format, lint, static analysis, stack depths'
+	@echo 'make prove   model checking and proofs'
+	@echo 'make bench   measurements'
+	@echo 'make size    lines by file'
+	@echo 'make clean   removes what was built'

@@ -39,7 +39,7 @@ mem_free(struct fs *fs, void *ptr, size_t size)
 }
 
 int
-frame_take(struct fs *fs, uint32_t *pfn)
+fs_frame_take(struct fs *fs, uint32_t *pfn)
 {
 	if (fs->limits.frames_max && fs->usage.frames >= fs->limits.frames_max)
 		return -ENOSPC;
@@ -54,7 +54,7 @@ frame_take(struct fs *fs, uint32_t *pfn)
 }
 
 void
-frame_give(struct fs *fs, uint32_t pfn)
+fs_frame_give(struct fs *fs, uint32_t pfn)
 {
 	fs->usage.frames--;
 	fs->ops->frame_free(fs->ctx, pfn);

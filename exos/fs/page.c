@@ -40,7 +40,7 @@ int
 page_fill(struct fs *fs, struct fs_inode *inode, uint64_t index, uint32_t old, uint32_t *pfn)
 {
 	uint64_t bytes = inode->size - (index << FS_PAGE_SHIFT);
-	int err = frame_take(fs, pfn);
+	int err = fs_frame_take(fs, pfn);
 
 	if (err)
 		return err;
@@ -49,7 +49,7 @@ page_fill(struct fs *fs, struct fs_inode *inode, uint64_t index, uint32_t old, u
 				    bytes < FS_PAGE_SIZE ? (uint32_t)bytes : FS_PAGE_SIZE);
 	err = pages_set(fs, &inode->pages, index, entry_make(*pfn, false));
 	if (err) {
-		frame_give(fs, *pfn);
+		fs_frame_give(fs, *pfn);
 		return err;
 	}
 	page_notify(fs, inode, index, old);

@@ -175,8 +175,8 @@ pages_of(uint64_t bytes)
 
 int mem_alloc(struct fs *fs, size_t size, void *out); /* out: pointer to a pointer; zeroed memory */
 void mem_free(struct fs *fs, void *ptr, size_t size);
-int frame_take(struct fs *fs, uint32_t *pfn);
-void frame_give(struct fs *fs, uint32_t pfn);
+int fs_frame_take(struct fs *fs, uint32_t *pfn);
+void fs_frame_give(struct fs *fs, uint32_t pfn);
 uint64_t fs_hash(const struct fs *fs, const void *buf, size_t len);
 uint32_t fs_random(struct fs *fs);
 int64_t fs_now(struct fs *fs);

@@ -184,7 +184,7 @@ entry_drop(struct fs *fs, struct fs_inode *inode, uint64_t index, uint32_t entry
 {
 	page_notify(fs, inode, index, entry);
 	if (!(entry & 1))
-		frame_give(fs, entry_pfn(entry));
+		fs_frame_give(fs, entry_pfn(entry));
 }
 
 /* Drops the entries of this subtree, whose first index is base, that are in [from, to). */

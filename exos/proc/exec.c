@@ -455,6 +455,12 @@ sys_execveat(struct call *c)
 
 /* ---- the first process of a domain ---- */
 
+struct fd_table *
+fd_table(void)
+{
+	return &process()->fds;
+}
+
 static int
 first_text(struct text *t, const char *at, uint32_t count)
 {
