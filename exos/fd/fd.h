@@ -97,7 +97,9 @@ bool file_seekable(const struct file *f); /* pread and pwrite make sense; else -
 int file_stat(struct file *f, struct fs_stat *out);
 int64_t file_getdents(struct file *f, uint64_t user, size_t size, bool old);
 int64_t file_ioctl(struct file *f, uint32_t request, uint64_t argument);
-/* Bits of poll(2).  note: wake the caller (its event count) when they change. */
+/* Bits of poll(2).  note: wake the caller (its event count) when they change; FILE_POLL_FULL: there
+ * was no place for the note. */
+#define FILE_POLL_FULL (1u << 31)
 uint32_t file_poll(struct file *f, bool note);
 void file_poll_done(struct file *f);          /* takes back what a noting file_poll left */
 int64_t file_pipe_size(const struct file *f); /* -EBADF: no pipe */

@@ -203,16 +203,16 @@ pipe_poll(struct file *f, bool note)
 	uint32_t bits = 0;
 
 	if (file_readable(f)) {
-		if (note)
-			waiter_note(s->readers_waiting);
+		if (note && !waiter_note(s->readers_waiting))
+			bits |= FILE_POLL_FULL;
 		if (!open_load(&s->write_open))
 			bits |= LX_POLLHUP;
 		if (ring_used(&f->ring))
 			bits |= LX_POLLIN | LX_POLLRDNORM;
 	}
 	if (file_writable(f)) {
-		if (note)
-			waiter_note(s->writers_waiting);
+		if (note && !waiter_note(s->writers_waiting))
+			bits |= FILE_POLL_FULL;
 		if (!open_load(&s->read_open))
 			bits |= LX_POLLERR;
 		if (ring_room(&f->ring) >= LX_PIPE_BUF)

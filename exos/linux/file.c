@@ -112,7 +112,7 @@ vector_move(struct call *c, file_move *move, const uint64_t *pos)
 		iov = core_alloc(bytes);
 	if (!iov)
 		return -ENOMEM;
-	if (copy_in(iov, c->a[1], bytes))
+	if (bytes && copy_in(iov, c->a[1], bytes))
 		got = -EFAULT;
 	else
 		got = vector_total(iov, (uint32_t)count);
