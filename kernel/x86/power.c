@@ -16,6 +16,7 @@
 #define SLEEP_ENABLE     0x2000u
 #define CONTROL_ENABLE   0x20u
 #define FRAMES           24
+#define OFF_US           200000u /* the power may take a moment to go */
 #define TRACE_TAIL       16u
 #define RESET_PORT       0xcf9
 #define KEYBOARD_COMMAND 0x64
@@ -60,6 +61,7 @@ machine_off(uint32_t code)
 	if (port)
 		outb(port, (uint8_t)code);
 	off_acpi();
+	time_delay(OFF_US);
 	if (acpi.reset_known)
 		acpi_write(&acpi.reset, acpi.reset_value);
 	outb(RESET_PORT, 0xe);
