@@ -1,0 +1,766 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor's pump between a host and domains that are both random.
+ *
+ * The real pump, receiver and teller run over a fake link and fake services.  The model's host
+ * checks every byte against the channel's rules and grants credit at random; writers and readers of
+ * the rings move random amounts, and are only woken, and only wake the supervisor, as the protocol
+ * says.  So a lost wake-up shows as a standstill.  Then come hosts that lie and domains that
+ * scribble.
+ *
+ * Prints TAP.  An argument changes the seed.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exos/super/priv.h"
+
+static int test_count, test_failures;
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static void
+check(bool good, const char *name)
+{
+	test_count++;
+	test_failures += !good;
+	printf("%sok %d - %s\n", good ? "" : "not ", test_count, name);
+	fflush(stdout);
+}
+
+static uint32_t
+random_below(uint32_t limit)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return (uint32_t)(random_state >> 33) % limit;
+}
+
+/* The byte at a place of a stream. */
+static uint8_t
+pattern(uint32_t stream, uint64_t at)
+{
+	uint64_t x = (at + 1) * 0x9e3779b97f4a7c15 + stream * 77;
+
+	return (uint8_t)(x >> 32);
+}
+
+#define DOMAINS    2u
+#define WRITER_ENV 100u /* + stream */
+#define READER_ENV 200u
+
+struct flow { /* one stream, as its two ends see it */
+	uint64_t total, put, got;
+	uint32_t window, credit; /* host's grant, for output */
+	uint32_t owed;
+	bool ended, asleep, closed;
+};
+
+static struct super *s;
+static uint8_t *ring_at[DOMAINS][CHANNEL_STREAMS];
+static struct host_page pages[DOMAINS];
+static struct flow flow[DOMAINS][CHANNEL_STREAMS];
+static struct channel_parser host_parser;
+static uint32_t exits[DOMAINS], exit_value[DOMAINS];
+static bool host_bad, supervisor_asleep;
+static uint32_t busy_left, told[SVC_OPS];
+static uint8_t small[LINK_SLOTS][LINK_SMALL];
+
+/* ---- what the supervisor stands on ---- */
+
+void
+core_log(const char *fmt, ...)
+{
+	(void)fmt;
+}
+
+int64_t
+super_call(struct super *super, struct domain *d, struct svc *call)
+{
+	(void)super;
+	(void)d;
+	if (busy_left) {
+		busy_left--;
+		return -11;
+	}
+	assert(call->op > 0 && call->op < SVC_OPS);
+	told[call->op]++;
+	return 0;
+}
+
+void
+super_wake(const struct domain *d, uint32_t env)
+{
+	if (env >= WRITER_ENV && env < WRITER_ENV + CHANNEL_STREAMS)
+		flow[d->number][env - WRITER_ENV].asleep = false;
+	else if (env == READER_ENV)
+		flow[d->number][0].asleep = false;
+}
+
+uint32_t
+super_link_room(const struct super *super)
+{
+	return LINK_SLOTS - (super->link.posted - super->link.done);
+}
+
+static void
+post(struct super *super, const uint8_t *at, uint32_t length, uint32_t owner)
+{
+	struct link *l = &super->link;
+
+	assert(super_link_room(super) > 0 && length > 0);
+	l->posts[l->posted++ % LINK_SLOTS] = (struct post){at, length, owner};
+}
+
+void
+super_link_small(struct super *super, const uint8_t *bytes, uint32_t count)
+{
+	uint8_t *at = small[super->link.posted % LINK_SLOTS];
+
+	assert(count <= LINK_SMALL);
+	memcpy(at, bytes, count);
+	post(super, at, count, OWNER_NONE);
+}
+
+void
+super_link_data(struct super *super, uint32_t pfn, const uint8_t *at, uint32_t length,
+		uint32_t owner)
+{
+	uint32_t d = owner / CHANNEL_STREAMS, n = owner % CHANNEL_STREAMS;
+	size_t offset = (size_t)(at - ring_at[d][n]) - RING_PAGE;
+
+	/* Within one page, and the frame is that page's. */
+	assert(offset / RING_PAGE == (offset + length - 1) / RING_PAGE);
+	assert(offset + length <= RING_PAGES * RING_PAGE);
+	assert(pfn == super->domain[d].stream[n].frames[1 + offset / RING_PAGE]);
+	post(super, at, length, owner);
+}
+
+/* ---- the host ---- */
+
+static void
+host_event(const struct channel_event *e)
+{
+	struct flow *f;
+
+	if (e->what == CHANNEL_MORE)
+		return;
+	if (e->what == CHANNEL_BAD || e->head.domain >= DOMAINS || exits[e->head.domain]) {
+		host_bad = true;
+		return;
+	}
+	f = &flow[e->head.domain][e->head.stream];
+	switch (e->head.type) {
+	case CHANNEL_DATA:
+		if (e->first) {
+			host_bad |= f->ended || !channel_spend(&f->credit, e->head.length);
+			f->owed += CHANNEL_OVERHEAD;
+		}
+		for (size_t i = 0; i < e->count && !f->closed; i++)
+			host_bad |= e->bytes[i] != pattern(e->head.stream, f->got + i);
+		f->got += e->count;
+		f->owed += (uint32_t)e->count;
+		break;
+	case CHANNEL_END:
+		host_bad |= f->ended;
+		f->ended = true;
+		break;
+	case CHANNEL_CREDIT:
+		host_bad |= !channel_earn(&f->credit, e->value[0]);
+		break;
+	case CHANNEL_CLOSE:
+		f->closed = true;
+		break;
+	case CHANNEL_EXIT:
+		exits[e->head.domain]++;
+		exit_value[e->head.domain] = e->value[1];
+		break;
+	default:
+		host_bad |= e->head.type != CHANNEL_HELLO;
+	}
+}
+
+static void
+host_take(const uint8_t *bytes, size_t count)
+{
+	while (count) {
+		struct channel_event event;
+		size_t used = channel_parse(&host_parser, bytes, count, &event);
+
+		host_event(&event);
+		if (event.what == CHANNEL_BAD)
+			return;
+		bytes += used;
+		count -= used;
+	}
+}
+
+/* To the supervisor, in pieces of any size. */
+static void
+host_say(const uint8_t *bytes, size_t count)
+{
+	while (count) {
+		size_t n = 1 + random_below(count > 9000 ? 9000 : (uint32_t)count);
+
+		if (n > count)
+			n = count;
+		super_receive(s, bytes, n);
+		bytes += n;
+		count -= n;
+	}
+	supervisor_asleep = false;
+}
+
+static void
+host_control(enum channel_type type, uint32_t domain, uint32_t stream, uint32_t words, uint32_t a,
+	     uint32_t b)
+{
+	struct channel_control c =
+		channel_control(type, (uint8_t)domain, (uint16_t)stream, words, a, b);
+
+	host_say(c.bytes, c.count);
+}
+
+static void
+host_grant(void)
+{
+	for (uint32_t d = 0; d < DOMAINS; d++) {
+		for (uint32_t n = 1; n < 3; n++) {
+			struct flow *f = &flow[d][n];
+
+			if (f->owed < f->window / 4 || f->closed || random_below(3))
+				continue;
+			f->credit += f->owed;
+			host_control(CHANNEL_CREDIT, d, n, 1, f->owed, 0);
+			f->owed = 0;
+		}
+	}
+}
+
+static void
+host_input(uint32_t d)
+{
+	static uint8_t frame[CHANNEL_HEADER + CHANNEL_DATA_MAX];
+	struct flow *f = &flow[d][0];
+	uint32_t room = channel_room(f->credit), n;
+
+	if (f->closed || f->ended || random_below(2))
+		return;
+	if (f->put == f->total) {
+		f->ended = true;
+		host_control(CHANNEL_END, d, 0, 0, 0, 0);
+		return;
+	}
+	if (!room)
+		return;
+	n = 1 + random_below(room);
+	if (n > f->total - f->put)
+		n = (uint32_t)(f->total - f->put);
+	for (uint32_t i = 0; i < n; i++)
+		frame[CHANNEL_HEADER + i] = pattern(0, f->put + i);
+	channel_put_head(frame, CHANNEL_DATA, (uint8_t)d, 0, n);
+	channel_spend(&f->credit, n);
+	f->put += n;
+	host_say(frame, CHANNEL_HEADER + n);
+}
+
+/* The link completes some posts. */
+static bool
+link_some(void)
+{
+	struct link *l = &s->link;
+	uint32_t n = l->posted - l->done, i;
+
+	if (!n || !random_below(4))
+		return false;
+	n = 1 + random_below(n);
+	for (i = 0; i < n; i++) {
+		struct post p = l->posts[l->done % LINK_SLOTS];
+
+		host_take(p.at, p.length);
+		l->done++;
+		super_sent(s, p.owner, p.length);
+	}
+	return true;
+}
+
+/* ---- the domain ---- */
+
+static struct ring
+ring_of(uint32_t d, uint32_t n)
+{
+	return (struct ring){(struct ring_shared *)ring_at[d][n], ring_at[d][n] + RING_PAGE,
+			     RING_PAGES * RING_PAGE};
+}
+
+static void
+kick(uint32_t *word, uint32_t enough)
+{
+	uint32_t want = __atomic_load_n(word, __ATOMIC_RELAXED);
+
+	if (want && enough >= want) {
+		*word = 0;
+		supervisor_asleep = false;
+	}
+}
+
+static void
+writer_step(uint32_t d, uint32_t n)
+{
+	struct ring r = ring_of(d, n);
+	struct flow *f = &flow[d][n];
+	uint32_t room, done = 0, want = 1 + random_below(random_below(2) ? 100 : 70000);
+	uint8_t *at;
+
+	if (f->asleep || !r.shared->read_open)
+		return;
+	if (f->put == f->total) {
+		if (r.shared->write_open && n == 2) {
+			r.shared->write_open = 0;
+			supervisor_asleep = false; /* the service kicks */
+		}
+		return;
+	}
+	while (done < want && f->put < f->total && (room = ring_space(&r, &at)) > 0) {
+		if (room > want - done)
+			room = want - done;
+		if (room > f->total - f->put)
+			room = (uint32_t)(f->total - f->put);
+		for (uint32_t i = 0; i < room; i++)
+			at[i] = pattern(n, f->put + i);
+		ring_produce(&r, room);
+		f->put += room;
+		done += room;
+	}
+	if (done) {
+		kick(&r.shared->host_waits_data, UINT32_MAX);
+		return;
+	}
+	r.shared->writers_waiting[random_below(RING_WAITERS)] = WRITER_ENV + n;
+	f->asleep = ring_room(&r) == 0;
+}
+
+static void
+reader_step(uint32_t d)
+{
+	struct ring r = ring_of(d, 0);
+	struct flow *f = &flow[d][0];
+	uint32_t n, want = 1 + random_below(random_below(2) ? 50 : 70000), done = 0;
+	uint8_t *at;
+
+	if (f->asleep)
+		return;
+	while (done < want && (n = ring_peek(&r, &at)) > 0) {
+		if (n > want - done)
+			n = want - done;
+		for (uint32_t i = 0; i < n; i++)
+			host_bad |= at[i] != pattern(0, f->got + i);
+		ring_consume(&r, n);
+		f->got += n;
+		done += n;
+	}
+	if (done) {
+		kick(&r.shared->host_waits_room, ring_room(&r));
+		return;
+	}
+	if (!r.shared->write_open)
+		return;
+	r.shared->readers_waiting[random_below(RING_WAITERS)] = READER_ENV;
+	kick(&r.shared->host_waits_room, UINT32_MAX);
+	f->asleep = ring_used(&r) == 0;
+}
+
+/* ---- the supervisor's loop ---- */
+
+static void
+supervisor_step(void)
+{
+	bool moved, busy;
+
+	if (supervisor_asleep)
+		return;
+	super_pump_disarm(s);
+	moved = super_pump(s);
+	busy = super_tell(s);
+	if (moved || busy)
+		return;
+	supervisor_asleep = !super_pump_arm(s);
+}
+
+static void
+domain_open(uint32_t d)
+{
+	struct domain *domain = &s->domain[d];
+
+	domain->number = d;
+	domain->state = DOMAIN_RUNNING;
+	domain->host = &pages[d];
+	memset(&pages[d], 0, sizeof(pages[d]));
+	for (uint32_t n = 0; n < 3; n++) {
+		memset(ring_at[d][n], 0, RING_PAGE);
+		super_ring_open(&domain->stream[n], ring_at[d][n], HOST_PIPE);
+		for (uint32_t i = 0; i <= RING_PAGES; i++)
+			domain->stream[n].frames[i] = 1000 * d + 100 * n + i;
+	}
+}
+
+static void
+world_open(uint64_t total)
+{
+	memset(s, 0, sizeof(*s));
+	memset(flow, 0, sizeof(flow));
+	memset(told, 0, sizeof(told));
+	memset(exits, 0, sizeof(exits));
+	host_parser = (struct channel_parser){.from_guest = true};
+	host_bad = supervisor_asleep = false;
+	busy_left = 0;
+	s->domain_count = DOMAINS;
+	for (uint32_t d = 0; d < DOMAINS; d++) {
+		domain_open(d);
+		for (uint32_t n = 0; n < 3; n++) {
+			struct flow *f = &flow[d][n];
+
+			f->total = total ? total / 2 + random_below((uint32_t)total) : 0;
+			f->window = n && !d ? CHANNEL_CREDIT_OUT : 0;
+			f->credit = f->window;
+			s->domain[d].stream[n].credit = f->credit;
+			if (n) {
+				f->owed = 32768 - f->window;
+				f->window = 32768;
+			}
+		}
+	}
+}
+
+static bool
+flows_done(uint32_t d)
+{
+	for (uint32_t n = 0; n < 3; n++) {
+		const struct flow *f = &flow[d][n];
+
+		if (!f->closed && (f->put < f->total || (n ? 0 : f->got < f->total)))
+			return false;
+	}
+	return true;
+}
+
+/* Everything at random until both domains have ended; false: a standstill. */
+static bool
+world_run(uint32_t steps)
+{
+	for (uint32_t i = 0; i < steps; i++) {
+		uint32_t d = random_below(DOMAINS);
+
+		switch (random_below(8)) {
+		case 0:
+			host_grant();
+			break;
+		case 1:
+			host_input(d);
+			break;
+		case 2:
+			if (link_some())
+				supervisor_asleep = false;
+			break;
+		case 3:
+			writer_step(d, 1 + random_below(2));
+			break;
+		case 4:
+			reader_step(d);
+			break;
+		case 5:
+			busy_left = random_below(20) == 0;
+			break;
+		default:
+			supervisor_step();
+		}
+		if (!pages[d].ended && flows_done(d)) {
+			pages[d].exit_value = 40 + d;
+			pages[d].ended = 1;
+			supervisor_asleep = false; /* the service kicks */
+		}
+		if (exits[0] && exits[1] && s->link.posted == s->link.done)
+			return true;
+		if (host_bad || s->failed)
+			return false;
+	}
+	return false;
+}
+
+static void
+test_flow(void)
+{
+	bool good = true;
+
+	for (uint32_t round = 0; round < 40 && good; round++) {
+		world_open(random_below(4) ? 400000 : 300);
+		good = world_run(3000000);
+		for (uint32_t d = 0; d < DOMAINS && good; d++) {
+			good &= exits[d] == 1 && exit_value[d] == 40 + d;
+			for (uint32_t n = 0; n < 3; n++)
+				good &= flow[d][n].got == flow[d][n].total &&
+					(n == 0 || flow[d][n].ended);
+		}
+		if (!good)
+			printf("# round %u: bad %d failed %s\n", round, host_bad,
+			       s->failed ? s->failed : "-");
+	}
+	check(good, "random streams of two domains arrive whole, in order, within credit");
+}
+
+/* The host closes an output in the middle: writers hear of it, everything else goes on. */
+static void
+test_close(void)
+{
+	bool good;
+
+	world_open(200000);
+	for (uint32_t i = 0; i < 2000; i++) {
+		writer_step(0, 1);
+		supervisor_step();
+		link_some();
+	}
+	flow[0][1].closed = true;
+	host_control(CHANNEL_CLOSE, 0, 1, 1, 32, 0);
+	good = world_run(3000000);
+	check(good && !ring_of(0, 1).shared->read_open && ring_of(0, 1).shared->write_error == 32 &&
+		      told[SVC_HOST_CLOSE] == 1,
+	      "a stream that the host closes is dropped, its writers are told");
+}
+
+/* Nothing is asked of the host before somebody reads. */
+static void
+test_demand(void)
+{
+	world_open(1000);
+	for (uint32_t i = 0; i < 100; i++) {
+		supervisor_step();
+		link_some();
+	}
+	check(supervisor_asleep && flow[0][0].credit == 0, "input is not asked for in advance");
+	reader_step(0);
+	for (uint32_t i = 0; i < 100; i++) {
+		supervisor_step();
+		link_some();
+	}
+	check(flow[0][0].credit == RING_PAGES * RING_PAGE, "a waiting reader asks for a window");
+	ring_of(0, 0).shared->read_open = 0;
+	supervisor_asleep = false;
+	for (uint32_t i = 0; i < 100; i++) {
+		supervisor_step();
+		link_some();
+	}
+	check(flow[0][0].closed, "the host hears that nobody reads any more");
+}
+
+/* A background writer does not keep a domain that ended from ending. */
+static void
+test_ending(void)
+{
+	struct ring r;
+	uint32_t i;
+
+	world_open(0);
+	flow[0][1].total = 50000;
+	while (flow[0][1].put < 50000)
+		writer_step(0, 1);
+	pages[0].exit_kind = CHANNEL_KILLED;
+	pages[0].exit_value = 9;
+	pages[0].ended = 1;
+	supervisor_asleep = false;
+	supervisor_step();
+	r = ring_of(0, 1);
+	flow[0][1].total = 1000000;
+	for (i = 0; i < 100000 && !exits[0]; i++) {
+		writer_step(0, 1);
+		host_grant();
+		supervisor_step();
+		if (link_some())
+			supervisor_asleep = false;
+		flow[0][1].asleep = false;
+	}
+	(void)r;
+	check(exits[0] == 1 && exit_value[0] == 9 && flow[0][1].got == 50000 && !host_bad,
+	      "what is written after the end is not waited for");
+}
+
+static void
+test_terminal(void)
+{
+	static const uint16_t size[4] = {24, 80, 0, 0};
+	struct channel_control c = channel_winsize(size);
+
+	world_open(0);
+	s->domain[0].stream[0].kind = HOST_TTY;
+	s->domain[0].stream[0].wanted = true;
+	s->domain[0].stream[1].kind = HOST_TTY;
+	host_say(c.bytes, c.count);
+	host_control(CHANNEL_SIGNAL, 0, 0, 1, 2, 0);
+	host_control(CHANNEL_SIGNAL, 0, 0, 1, 15, 0);
+	busy_left = 3;
+	for (uint32_t i = 0; i < 20; i++) {
+		supervisor_step();
+		link_some();
+	}
+	check(told[SVC_HOST_WINSIZE] == 1 && told[SVC_HOST_SIGNAL] == 2,
+	      "window size and signals reach a service that was busy");
+	check(flow[0][0].credit == RING_PAGES * RING_PAGE, "a terminal's keys are read ahead");
+	flow[0][0].total = 5;
+	while (flow[0][0].put < 5)
+		host_input(0);
+	supervisor_step();
+	check(told[SVC_HOST_INPUT] >= 1, "a terminal's service is told of input");
+	flow[0][1].total = 200000;
+	for (uint32_t i = 0; i < 20000; i++) {
+		writer_step(0, 1);
+		flow[0][1].asleep = false;
+		host_grant();
+		supervisor_step();
+		if (link_some())
+			supervisor_asleep = false;
+	}
+	check(flow[0][1].got == flow[0][1].total && told[SVC_HOST_ROOM] > 0,
+	      "a terminal's service is told of room");
+}
+
+/* ---- hosts that lie ---- */
+
+static bool
+refused(const uint8_t *bytes, size_t count)
+{
+	world_open(0);
+	s->domain[0].stream[0].credit = 1000;
+	s->domain[1].stream[0].ring.shared = NULL; /* no input */
+	super_receive(s, bytes, count);
+	return s->failed != NULL;
+}
+
+static void
+test_lies(void)
+{
+	static uint8_t data[CHANNEL_HEADER + 2000];
+	struct channel_control c;
+	bool good = true;
+
+	channel_put_head(data, CHANNEL_DATA, 0, 0, 937);
+	good &= refused(data, CHANNEL_HEADER + 937);
+	channel_put_head(data, CHANNEL_DATA, 0, 0, 936);
+	good &= !refused(data, CHANNEL_HEADER + 936);
+	channel_put_head(data, CHANNEL_DATA, 1, 0, 10);
+	good &= refused(data, sizeof(data));
+	channel_put_head(data, CHANNEL_DATA, DOMAINS, 0, 10);
+	good &= refused(data, sizeof(data));
+	channel_put_head(data, CHANNEL_DATA, 0, 1, 10);
+	good &= refused(data, sizeof(data));
+	c = channel_control(CHANNEL_CREDIT, 0, 1, 1, CHANNEL_CREDIT_MAX, 0);
+	good &= refused(c.bytes, c.count);
+	c = channel_control(CHANNEL_SIGNAL, 0, 0, 1, 0, 0);
+	good &= refused(c.bytes, c.count);
+	c = channel_control(CHANNEL_SIGNAL, 0, 0, 1, 65, 0);
+	good &= refused(c.bytes, c.count);
+	c = channel_control(CHANNEL_EXIT, 0, 0, 2, 0, 0);
+	good &= refused(c.bytes, c.count);
+	c = channel_control(CHANNEL_END, 1, 0, 0, 0, 0);
+	good &= refused(c.bytes, c.count);
+	world_open(0);
+	host_control(CHANNEL_END, 0, 0, 0, 0, 0);
+	good &= !s->failed;
+	host_control(CHANNEL_END, 0, 0, 0, 0, 0);
+	good &= s->failed != NULL;
+	check(good, "a host that breaks the rules is refused");
+}
+
+static void
+test_noise(void)
+{
+	uint8_t bytes[4096];
+
+	for (uint32_t round = 0; round < 2000; round++) {
+		world_open(0);
+		for (uint32_t d = 0; d < DOMAINS; d++)
+			s->domain[d].stream[0].credit = random_below(CHANNEL_CREDIT_MAX);
+		for (uint32_t i = 0; i < sizeof(bytes); i++)
+			bytes[i] = (uint8_t)random_below(256);
+		/* Mostly headers that are nearly right. */
+		for (uint32_t i = 0; i + 16 < sizeof(bytes); i += 8 + random_below(600)) {
+			bytes[i] = (uint8_t)random_below(10);
+			bytes[i + 1] = (uint8_t)random_below(3);
+			bytes[i + 2] = (uint8_t)random_below(4);
+			bytes[i + 3] = bytes[i + 5] = bytes[i + 6] = bytes[i + 7] = 0;
+			bytes[i + 4] = (uint8_t)(random_below(2) ? 4 : random_below(256));
+		}
+		host_say(bytes, sizeof(bytes));
+		super_pump(s);
+		super_tell(s);
+		super_pump_arm(s);
+	}
+	check(true, "noise from the host is survived");
+}
+
+/* A domain writes nonsense into every word that it shares, all the time. */
+static void
+test_scribble(void)
+{
+	static const uint64_t odd[] = {0, 1, UINT64_MAX, 1ul << 63, 65536, 65537, 4096};
+	bool good;
+
+	world_open(100000);
+	/* Domain 1 is hostile; of domain 0 everything must still arrive. */
+	flow[1][0].closed = true; /* its content does not matter */
+	flow[1][1].closed = flow[1][2].closed = true;
+	for (uint32_t i = 0; i < 400000; i++) {
+		uint64_t *words = (uint64_t *)ring_at[1][random_below(3)];
+		uint32_t at = random_below(sizeof(struct ring_shared) / 8);
+
+		words[at] = random_below(2) ? odd[random_below(7)] : words[at] + random_below(9000);
+		host_input(0);
+		host_grant();
+		writer_step(0, 1 + random_below(2));
+		reader_step(0);
+		supervisor_step();
+		supervisor_asleep = false;
+		link_some();
+		if (flows_done(0))
+			break;
+	}
+	good = flows_done(0) && !host_bad && !s->failed;
+	pages[0].ended = 1;
+	for (uint32_t i = 0; i < 100000 && !exits[0]; i++) {
+		supervisor_step();
+		supervisor_asleep = false;
+		link_some();
+		host_grant();
+	}
+	for (uint32_t n = 0; n < 3; n++)
+		good &= flow[0][n].got == flow[0][n].total;
+	check(good && exits[0] == 1, "a domain that scribbles harms itself only");
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc > 1)
+		random_state = strtoull(argv[1], NULL, 0) | 1;
+	s = calloc(1, sizeof(*s));
+	for (uint32_t d = 0; d < DOMAINS; d++) {
+		for (uint32_t n = 0; n < CHANNEL_STREAMS; n++)
+			ring_at[d][n] = aligned_alloc(RING_PAGE, (RING_PAGES + 1) * RING_PAGE);
+	}
+	test_flow();
+	test_close();
+	test_demand();
+	test_ending();
+	test_terminal();
+	test_lies();
+	test_noise();
+	test_scribble();
+	for (uint32_t d = 0; d < DOMAINS; d++) {
+		for (uint32_t n = 0; n < CHANNEL_STREAMS; n++)
+			free(ring_at[d][n]);
+	}
+	free(s);
+	printf("1..%d\n", test_count);
+	return test_failures != 0;
+}
