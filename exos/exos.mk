@@ -29,3 +29,6 @@ build/exos: $(EXOS_OBJECTS) exos/exos.ld
 		-o $@ $(EXOS_OBJECTS)
 
 -include $(EXOS_OBJECTS:.o=.d)
+
+.PHONY: exos-objects
+exos-objects: $(EXOS_OBJECTS)

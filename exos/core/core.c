@@ -22,6 +22,7 @@ _Static_assert(offsetof(struct control, process) == CONTROL_PROCESS, "assembly")
 _Static_assert(offsetof(struct control, stack_top) == CONTROL_STACK, "assembly");
 _Static_assert(offsetof(struct control, xsave_mask) == CONTROL_XMASK, "assembly");
 _Static_assert(offsetof(struct control, xsave_size) == CONTROL_XSIZE, "assembly");
+_Static_assert(offsetof(struct control, target) == CONTROL_TARGET, "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, reserved) == FRAME_RESERVED, "assembly");

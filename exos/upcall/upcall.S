@@ -5,8 +5,8 @@
  * 1. begin_entry goes on with the context at control->resume_rsp, or starts the role if there is none.
  * 2. fault_entry and async_entry run C on the upcall stack, below the frame that the kernel pushed,
  *    with asynchronous upcalls deferred; frame->reserved keeps whether they were before.
- * 3. From resume_start on the frame is intact and rsp = frame (or frame + 104 at the iretq), so that an
- *    upcall which arrives there takes the frame over (aegis/fault.h).
+ * 3. From resume_start to resume_rip the frame is intact and rsp points into it, so that an upcall which
+ *    arrives there takes the frame over (aegis/fault.h).
  * 4. A context saved by core_leave is, from resume_rsp upwards: rbp, XSAVE area, [rbp:] FS base, r15
  *    r14 r13 r12 rbp rbx, return address.
  */
@@ -139,7 +139,15 @@ core_snapshot:
 	popq	%rbx
 .endm
 
-.macro SCRATCH_LOAD
+/*
+ * Everything back from the frame at rsp, without the kernel and without touching the program's stack.
+ * iretq would do it in one instruction, but QEMU 7.2 makes its stack accesses as the supervisor, which
+ * SMAP forbids.  So the target goes through a word of the control page.  `last` marks the last
+ * instruction at which rsp still points into the frame; behind it only the jump is left.
+ */
+.macro FRAME_RESUME last, jump
+	movq	FRAME_RIP(%rsp), %rax
+	movq	%rax, %gs:CONTROL_TARGET
 	movq	FRAME_RAX(%rsp), %rax
 	movq	FRAME_RCX(%rsp), %rcx
 	movq	FRAME_RDX(%rsp), %rdx
@@ -149,24 +157,40 @@ core_snapshot:
 	movq	FRAME_R9(%rsp), %r9
 	movq	FRAME_R10(%rsp), %r10
 	movq	FRAME_R11(%rsp), %r11
+	leaq	FRAME_RFLAGS(%rsp), %rsp
+	popfq
+\last:
+	movq	(%rsp), %rsp
+\jump:
+	jmp	*%gs:CONTROL_TARGET
+.endm
+
+/* An upcall at the jump of a resume came when all was restored but the address: give it that. */
+.macro TARGET_FIX
+	leaq	core_resume_jump(%rip), %rax
+	cmpq	%rax, FRAME_RIP(%rdi)
+	jne	9f
+	movq	%gs:CONTROL_TARGET, %rax
+	movq	%rax, FRAME_RIP(%rdi)
+9:
 .endm
 
 	.globl core_fault_entry
 	.hidden core_fault_entry
 core_fault_entry:
+	TARGET_FIX
 	movl	%gs:CONTROL_DEFER, %eax
 	movl	$1, %gs:CONTROL_DEFER
 	movl	%eax, FRAME_RESERVED(%rdi)
 	HANDLER	upcall_fault
 	cmpl	$0, FRAME_RESERVED(%rsp)
 	je	core_resume_start
-	SCRATCH_LOAD
-	addq	$FRAME_RIP, %rsp
-	iretq
+	FRAME_RESUME 7, 8
 
 	.globl core_async_entry
 	.hidden core_async_entry
 core_async_entry:
+	TARGET_FIX
 	movl	$0, FRAME_RESERVED(%rdi)
 	HANDLER	upcall_async
 
@@ -176,10 +200,7 @@ core_resume_start:
 	movl	$0, %gs:CONTROL_DEFER
 	cmpl	$0, %gs:CONTROL_PENDING
 	jne	1f
-	SCRATCH_LOAD
-	addq	$FRAME_RIP, %rsp
-core_resume_rip:
-	iretq
+	FRAME_RESUME core_resume_rip, core_resume_jump
 1:	movl	$1, %gs:CONTROL_DEFER
 	movq	%rsp, %rdi
 	jmp	core_async_entry

@@ -39,9 +39,8 @@ in_copy(uint64_t rip)
 _Noreturn static void
 library_broken(const struct aegis_frame *f)
 {
-	core_log("exos: env %u role %u: cause %u error %x addr %lx rip %lx (image %+ld) rsp %lx\n",
-		 control()->env, control()->role, f->cause, f->error, f->addr, f->rip,
-		 (long)(f->rip - EXOS_IMAGE), f->rsp);
+	core_log("exos: env %u role %u: cause %u error %x addr %lx rip %lx rsp %lx\n",
+		 control()->env, control()->role, f->cause, f->error, f->addr, f->rip, f->rsp);
 	core_die("fault in the library");
 }
 

@@ -39,7 +39,8 @@
 #define AEGIS_DEVICE  (1u << 9)	 /* claim interrupts, ports and device frames */
 #define AEGIS_POWER   (1u << 10) /* end the machine */
 #define AEGIS_DERIVE  (1u << 11) /* make narrower names */
-#define AEGIS_ALL     0xfffu
+#define AEGIS_LOG     (1u << 12) /* write to the kernel's log */
+#define AEGIS_ALL     0x1fffu
 
 #define AEGIS_DEPTH 12 /* deepest name, so that a dominance check has a bound */
 

@@ -45,7 +45,7 @@ struct aegis_setup {
 	uint64_t call_entry;  /* protected control transfers in; 0 accepts none */
 	uint64_t call_stack;  /* rsp for call_entry */
 	uint64_t resume_start; /* resume sequence, see fault.h; 0: none */
-	uint64_t resume_rip;  /* address of its last instruction, the iretq */
+	uint64_t resume_rip;  /* address of its last instruction */
 	uint64_t gs_base;     /* GS base at every upcall, begin and call */
 	uint32_t pkru;	      /* PKRU at every upcall, begin and call */
 	uint32_t space;	      /* space number */

@@ -9,17 +9,18 @@
  * means that nothing on it is needed any more.  Frames are AEGIS_FRAME_SIZE bytes, aligned to it.
  * Only the registers in the frame are changed; all others still hold the interrupted values.
  *
- * The handler returns without the kernel: it restores the scratch registers, points rsp at `rip` and
- * executes iretq, legal in ring 3.
+ * The handler returns without the kernel: it restores what it changed and continues at rip with the
+ * rsp and flags of the frame, whose last five words are in the order that iretq, legal in ring 3, loads
+ * them.  (Under QEMU 7.2 iretq in ring 3 fails when SMAP is on; ExOS uses popfq and an indirect jump.)
  *
  * Asynchronous upcalls are held back while area->defer is not zero; the kernel sets it to 1 when it
  * delivers one or begins a slice.  What was held back stays in area->pending (AEGIS_PEND_*).  To
  * leave a critical section a library stores 0 to defer, then looks at pending, and if it is not
  * zero handles it or calls `null`.
  *
- * The resume sequence is the registered range of instructions [resume_start, resume_rip], the last of
- * which is the iretq.  In it rsp points into the frame that is being resumed (its first byte, or its
- * rip), the frame is intact, and only its registers have been touched.  An asynchronous upcall that
+ * The resume sequence is the registered range of instructions [resume_start, resume_rip].  In it rsp
+ * points into the frame that is being resumed (anywhere in its AEGIS_FRAME_SIZE bytes), the frame is
+ * intact, and all other registers are those that the handler has restored already or the frame holds.  An asynchronous upcall that
  * arrives there is given that very frame, with its cause changed, as if the resume had not begun: so
  * nothing is lost and no number of upcalls deepens the stack.
  *
