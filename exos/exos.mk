@@ -4,7 +4,7 @@
 X ?= build/exos.d
 
 EXOS_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fPIC -fvisibility=hidden -mno-red-zone \
-	-mgeneral-regs-only -mfsgsbase -fno-stack-protector -fno-strict-aliasing -fno-common \
+	-mgeneral-regs-only -mfsgsbase -mpopcnt -fno-stack-protector -fno-strict-aliasing -fno-common \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -ffunction-sections -fno-jump-tables \
 	-I. -Iinclude -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla

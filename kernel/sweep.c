@@ -62,9 +62,7 @@ _sweep_at(struct flush *f, uint64_t va, bool all, uint32_t *steps)
 	}
 	--*steps;
 	if (large) {
-		_table_find(f->space, va, 2, &pfn, &size, &large);
-		_large_sweep(f, &((uint64_t *)machine_frame(pfn))[va / AEGIS_LARGE_PAGE % 512], pfn,
-			     all);
+		_large_sweep(f, large, pfn, all);
 		*steps -= *steps < LARGE_PAGES ? *steps : LARGE_PAGES;
 		return va - va % AEGIS_LARGE_PAGE + AEGIS_LARGE_PAGE;
 	}

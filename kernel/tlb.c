@@ -560,9 +560,7 @@ _range_walk(struct range *r, uint64_t *va, uint64_t *pages, range_step *step)
 			n = n < *pages ? n : *pages;
 			r->steps--;
 			if (large) {
-				_table_find(r->flush.space, *va, 2, &pfn, &size, &large);
-				st = step(r, &((uint64_t *)machine_frame(pfn))[*va / size % 512],
-					  pfn, *va, 1);
+				st = step(r, large, pfn, *va, 1);
 				r->steps -= r->steps < LARGE_PAGES ? r->steps : LARGE_PAGES;
 			}
 		}

@@ -118,8 +118,10 @@ status pair_lock(struct env *self, uint32_t cap, uint32_t number, struct pair *p
 void pair_unlock(struct pair *p);
 
 /* ---- tlb.c ---- */
-/* The table of `level` for va: its entries.  NULL: *size bytes around va have none; *large: the
- * entry. */
+/*
+ * The table of `level` for va: its entries, and its frame in *pfn.  NULL: the *size bytes around va
+ * have none; if that is because of a large binding, *large is its entry, in table *pfn.
+ */
 uint64_t *_table_find(struct space *s, uint64_t va, uint32_t level, uint32_t *pfn, uint64_t *size,
 		      uint64_t **large);
 /* Binds a frame that s holds, as tlb_write does. */

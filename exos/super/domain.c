@@ -296,19 +296,19 @@ grants_make(const struct domain *d)
 	return error_of(st);
 }
 
+/* The window onto the control page is closed first: the last binding of a page of an area stays. */
 static int
 setup_write(struct domain *d, const struct birth *b)
 {
 	struct control *c = core_arena_map(b->area, 1, READ_WRITE);
-	int64_t st;
+	struct aegis_setup setup;
 
 	if (!c)
 		return -ENOMEM;
-	core_setup_fill((struct aegis_setup *)EXOS_BATCH, c, ROLE_SERVICE, d->env, d->space,
-			d->number % SYSPAGE->cpus);
-	st = aegis_env_write(d->slot, d->env, EXOS_BATCH_OFFSET);
+	core_setup_fill(&setup, c, ROLE_SERVICE, d->env, d->space, d->number % SYSPAGE->cpus);
 	core_arena_unmap(c, 1);
-	return error_of(st);
+	*(struct aegis_setup *)EXOS_BATCH = setup;
+	return error_of(aegis_env_write(d->slot, d->env, EXOS_BATCH_OFFSET));
 }
 
 static int
@@ -328,12 +328,16 @@ domain_make(struct super *s, struct domain *d, struct birth *b)
 	err = env_make(s, d, b);
 	if (err)
 		return err;
-	b->step = "pages";
+	b->step = "pages of its own";
 	err = own_pages(d, b);
-	if (!err)
-		err = exposed_pages(s, d, b);
-	if (!err)
-		err = host_page_make(s, d);
+	if (err)
+		return err;
+	b->step = "pages of the kernel";
+	err = exposed_pages(s, d, b);
+	if (err)
+		return err;
+	b->step = "host page";
+	err = host_page_make(s, d);
 	if (err)
 		return err;
 	b->step = "streams";

@@ -76,6 +76,7 @@ struct stream {
 	uint64_t head;       /* input: bytes put in; output that is ending: where it ends */
 	uint64_t tail, sent; /* output */
 	uint32_t credit;     /* output: that the host gave; input: that the host has left */
+	uint32_t coming;     /* input: bytes of the present frame that are under way */
 	bool wanted;         /* input: the domain asked for it */
 	bool ended;          /* END has come, or was sent */
 	bool closed;         /* CLOSE was sent, or has come */

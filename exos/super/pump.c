@@ -208,14 +208,12 @@ waiting(const uint32_t slots[RING_WAITERS])
 static uint32_t
 in_grant(const struct stream *st)
 {
-	uint32_t taken = in_used(st);
+	uint64_t taken = (uint64_t)in_used(st) + st->coming + st->credit;
+	uint32_t size = st->ring.size;
 
 	if (st->ended || st->closed || !(st->wanted || waiting(st->ring.shared->readers_waiting)))
 		return 0;
-	if (st->credit > st->ring.size - taken)
-		return 0;
-	taken += st->credit;
-	return st->ring.size - taken >= st->ring.size / 4 ? st->ring.size - taken : 0;
+	return taken <= size && size - taken >= size / 4 ? size - (uint32_t)taken : 0;
 }
 
 static bool
@@ -383,11 +381,14 @@ word_set(uint32_t *word, uint32_t value)
 static uint32_t
 in_threshold(const struct stream *st)
 {
+	uint32_t taken;
+
 	if (st->ended || st->closed)
 		return 0;
 	if (!st->wanted)
 		return 1;
-	return st->credit > st->ring.size / 4 * 3 ? 0 : st->credit + st->ring.size / 4;
+	taken = st->credit + st->coming;
+	return taken > st->ring.size / 4 * 3 ? 0 : taken + st->ring.size / 4;
 }
 
 static void

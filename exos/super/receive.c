@@ -50,6 +50,9 @@ data_take(struct super *s, struct domain *d, const struct channel_event *event)
 		return fail(s, "data for a stream that is not there");
 	if (event->first && !channel_spend(&st->credit, event->head.length))
 		return fail(s, "more data than was asked for");
+	if (event->first)
+		st->coming = event->head.length;
+	st->coming -= (uint32_t)event->count;
 	if (st->closed || d->state != DOMAIN_RUNNING)
 		return true;
 	in_put(st, event->bytes, event->count);

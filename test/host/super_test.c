@@ -197,20 +197,37 @@ host_take(const uint8_t *bytes, size_t count)
 	}
 }
 
-/* To the supervisor, in pieces of any size. */
+/* Bytes on their way to the supervisor. */
+static uint8_t way[1 << 20];
+static size_t way_count;
+
+static void
+way_some(size_t most)
+{
+	size_t n = way_count < most ? way_count : most;
+
+	if (!n)
+		return;
+	super_receive(s, way, n);
+	way_count -= n;
+	memmove(way, way + n, way_count);
+	supervisor_asleep = false;
+}
+
+static void
+way_all(void)
+{
+	while (way_count)
+		way_some(1 + random_below(9000));
+}
+
 static void
 host_say(const uint8_t *bytes, size_t count)
 {
-	while (count) {
-		size_t n = 1 + random_below(count > 9000 ? 9000 : (uint32_t)count);
-
-		if (n > count)
-			n = count;
-		super_receive(s, bytes, n);
-		bytes += n;
-		count -= n;
-	}
-	supervisor_asleep = false;
+	if (count > sizeof(way) - way_count)
+		way_all();
+	memcpy(way + way_count, bytes, count);
+	way_count += count;
 }
 
 static void
@@ -416,6 +433,7 @@ world_open(uint64_t total)
 	host_parser = (struct channel_parser){.from_guest = true};
 	host_bad = supervisor_asleep = false;
 	busy_left = 0;
+	way_count = 0;
 	s->domain_count = DOMAINS;
 	for (uint32_t d = 0; d < DOMAINS; d++) {
 		domain_open(d);
@@ -453,7 +471,7 @@ world_run(uint32_t steps)
 	for (uint32_t i = 0; i < steps; i++) {
 		uint32_t d = random_below(DOMAINS);
 
-		switch (random_below(8)) {
+		switch (random_below(9)) {
 		case 0:
 			host_grant();
 			break;
@@ -471,6 +489,9 @@ world_run(uint32_t steps)
 			reader_step(d);
 			break;
 		case 5:
+			way_some(1 + random_below(random_below(2) ? 9000 : 20));
+			break;
+		case 6:
 			busy_left = random_below(20) == 0;
 			break;
 		default:
@@ -524,6 +545,7 @@ test_close(void)
 	}
 	flow[0][1].closed = true;
 	host_control(CHANNEL_CLOSE, 0, 1, 1, 32, 0);
+	way_all();
 	good = world_run(3000000);
 	check(good && !ring_of(0, 1).shared->read_open && ring_of(0, 1).shared->write_error == 32 &&
 		      told[SVC_HOST_CLOSE] == 1,
@@ -576,6 +598,7 @@ test_ending(void)
 	for (i = 0; i < 100000 && !exits[0]; i++) {
 		writer_step(0, 1);
 		host_grant();
+		way_all();
 		supervisor_step();
 		if (link_some())
 			supervisor_asleep = false;
@@ -600,6 +623,7 @@ test_terminal(void)
 	host_control(CHANNEL_SIGNAL, 0, 0, 1, 2, 0);
 	host_control(CHANNEL_SIGNAL, 0, 0, 1, 15, 0);
 	busy_left = 3;
+	way_all();
 	for (uint32_t i = 0; i < 20; i++) {
 		supervisor_step();
 		link_some();
@@ -610,6 +634,7 @@ test_terminal(void)
 	flow[0][0].total = 5;
 	while (flow[0][0].put < 5)
 		host_input(0);
+	way_all();
 	supervisor_step();
 	check(told[SVC_HOST_INPUT] >= 1, "a terminal's service is told of input");
 	flow[0][1].total = 200000;
@@ -617,6 +642,7 @@ test_terminal(void)
 		writer_step(0, 1);
 		flow[0][1].asleep = false;
 		host_grant();
+		way_all();
 		supervisor_step();
 		if (link_some())
 			supervisor_asleep = false;
@@ -666,8 +692,10 @@ test_lies(void)
 	good &= refused(c.bytes, c.count);
 	world_open(0);
 	host_control(CHANNEL_END, 0, 0, 0, 0, 0);
+	way_all();
 	good &= !s->failed;
 	host_control(CHANNEL_END, 0, 0, 0, 0, 0);
+	way_all();
 	good &= s->failed != NULL;
 	check(good, "a host that breaks the rules is refused");
 }
@@ -692,6 +720,7 @@ test_noise(void)
 			bytes[i + 4] = (uint8_t)(random_below(2) ? 4 : random_below(256));
 		}
 		host_say(bytes, sizeof(bytes));
+		way_all();
 		super_pump(s);
 		super_tell(s);
 		super_pump_arm(s);
@@ -717,6 +746,7 @@ test_scribble(void)
 		words[at] = random_below(2) ? odd[random_below(7)] : words[at] + random_below(9000);
 		host_input(0);
 		host_grant();
+		way_some(random_below(9000));
 		writer_step(0, 1 + random_below(2));
 		reader_step(0);
 		supervisor_step();
@@ -732,6 +762,7 @@ test_scribble(void)
 		supervisor_asleep = false;
 		link_some();
 		host_grant();
+		way_all();
 	}
 	for (uint32_t n = 0; n < 3; n++)
 		good &= flow[0][n].got == flow[0][n].total;

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shape of the domain's service.
+ *
+ * One struct service holds everything; it is passed to every function, so that the same source runs
+ * in the service environment and in the host's tests.  Two callers exist, never at the same time:
+ * the main loop, and service_dispatch for a transfer that came while the main loop slept.  Nothing
+ * here blocks and nothing is locked.
+ *
+ * What the service is told by a process is untrusted: register words are checked in full width,
+ * bytes of the message pages are copied before they are looked at, and words of shared pages (rings,
+ * file information) are read once and believed only as far as their writer may set them.
+ *
+ * Invariants, which service_check asserts:
+ *  1. An object's refs is the number of processes that hold it, and is not 0.
+ *  2. A file's opens (writers) is the number of its objects (open for writing); a file exists while it
+ *     has objects, shares or patches and its inode lives.
+ *  3. A ring's readers and writers are the numbers of its objects of either kind.
+ *  4. Only processes that are not over hold objects, shares, a working directory, message pages.
+ *  5. A process that is a zombie has a parent that is not over; pids are unique.
+ */
+#ifndef EXOS_SERVICE_PRIV_H
+#define EXOS_SERVICE_PRIV_H
+
+#include <aegis/env.h>
+#include "exos/core/core.h"
+#include "exos/fs/fs.h"
+#include "exos/ipc/ring.h"
+#include "exos/linux/abi_file.h"
+#include "exos/linux/abi_proc.h"
+#include "exos/linux/abi_signal.h"
+#include "exos/linux/errno.h"
+#include "exos/service/proto.h"
+#include "exos/tty/tty.h"
+
+#define PAGE	      4096u
+#define MSG_BYTES     (EXOS_MSG_PAGES * PAGE)
+#define PROC_MAX      1024u /* processes, zombies included */
+#define PID_MAX	      32768u
+#define HASH	      256u
+#define OBJ_MAX	      8192u
+#define OBJ_CHUNK     128u
+#define OBJ_WORDS     (OBJ_MAX / 64)
+#define OBJ_GEN_MAX   (1u << 18)
+#define PIPE_PAGES    16u
+#define EXOS_IMAGE_MAX 256u /* pages of the image: up to EXOS_AREA */
+#define NAME_FIRST    8u /* capability slots of users' names */
+#define NAME_MAX_SLOT 64u
+#define WINDOWS	      8u
+#define POOL	      32u
+#ifndef EXOS_OS_RELEASE /* what uname and /proc say */
+#define EXOS_OS_RELEASE "6.1.0-exos"
+#define EXOS_OS_VERSION "#1 SMP Aegis"
+#endif
+#ifndef EXOS_CAP_USER
+#define EXOS_CAP_USER 3u /* process: the name under which it makes children, if not EXOS_CAP_OWN */
+#endif
+#ifndef SVC_UID /* SVC_SETIDS: which */
+#define SVC_UID	   0u
+#define SVC_GID	   1u
+#define SVC_GROUPS 2u
+#endif
+#define CMDLINE_MAX   (MSG_BYTES - SVC_PATH2)
+
+/* Private pages below those of the core. */
+#define SERVICE_PAGES 14u
+
+struct service;
+struct proc;
+struct patch_file;
+
+/* ---- objects: open file descriptions ---- */
+
+/* The two ends of a ring, and the frames behind it. */
+struct pipe {
+	struct ring_shared *shared; /* the service's own mapping of the header */
+	uint8_t *data;		    /* host terminal rings only */
+	uint32_t pages;
+	uint32_t frames[17];
+	uint32_t readers, writers; /* objects */
+	struct sfile *file;	   /* fifos */
+	bool host;		   /* frames are the supervisor's, one end is the host; never freed */
+};
+
+/* A file that is open somewhere, mapped somewhere, or patched. */
+struct sfile {
+	struct fs_inode *inode; /* not referenced: inode_gone comes first */
+	uint32_t info_frame;	/* FS_NO_PFN: none (fifos) */
+	struct svc_file_info *info;
+	uint32_t opens, writers;
+	struct share *shares;
+	struct pipe *fifo;
+	struct patch_file *patch;
+	bool hole_told; /* somebody was told that a page is a hole */
+};
+
+/* A process was given frames of a file, some time. */
+struct share {
+	struct sfile *file;
+	struct proc *proc;
+	struct share *file_next, **file_link;
+	struct share *proc_next, **proc_link;
+};
+
+struct object {
+	uint32_t refs; /* 0: free */
+	uint32_t generation;
+	uint32_t type;	/* enum svc_type */
+	uint32_t flags; /* Linux open flags */
+	struct fs_inode *inode; /* referenced, or NULL */
+	struct sfile *file;
+	struct pipe *pipe;
+	bool met;	 /* fifo being opened: the other end was there meanwhile */
+	bool read;	 /* pipes: counts as a reader */
+	bool write;	 /* files, pipes: counts as a writer */
+	uint64_t cookie; /* place in a directory */
+};
+
+/* ---- processes ---- */
+
+enum proc_state {
+	PROC_NEW,    /* forked, not started */
+	PROC_LIVE,
+	PROC_ZOMBIE, /* over, not waited for */
+	PROC_DEAD,   /* over, nobody will ask; goes when the kernel has let go of it */
+};
+
+struct name { /* a user's name for frames and environments */
+	uint32_t uid;
+	uint32_t refs;
+};
+
+struct proc {
+	struct proc *next, **link; /* all */
+	struct proc *pid_next, *env_next;
+	struct proc *parent;
+	uint32_t state;
+	int32_t pid, pgid, sid;
+	uint32_t env, space, generation, cpu;
+	uint32_t env_frame;
+	uint32_t slot;	     /* of the name under which it was made */
+	uint32_t child_slot; /* of the name under which it makes others */
+	uint32_t own_slot;   /* in its own table: capability for its children */
+	uint32_t frames[1 + EXOS_MSG_PAGES]; /* mail, message pages */
+	struct mail *mail;
+	uint8_t *msg;
+	uint32_t ruid, suid, rgid, sgid; /* effective ones are in cred */
+	struct fs_cred cred;
+	uint32_t umask;
+	struct fs_inode *cwd;
+	uint64_t *held; /* bit set of object indices, OBJ_WORDS */
+	uint32_t held_count;
+	struct share *shares;
+	uint32_t opening;	 /* fifo object whose other end is awaited, or SVC_CWD */
+	int32_t status;		 /* wait status */
+	int32_t stop_signal;	 /* 0: runs */
+	bool stop_news, continue_news;
+	bool execed;
+	bool vfork; /* parent waits for exec or end */
+	bool tty_waits;
+	struct tty_read tty_read;
+	uint64_t time_ns;	     /* at the end */
+	uint64_t child_user, child_sys; /* of children waited for */
+	uint64_t start_ns;
+	char comm[LX_COMM_LEN];
+	char *exe, *cmdline;
+	uint32_t exe_len, cmdline_len;
+};
+
+/* ---- the whole ---- */
+
+struct window {
+	void *at;
+	uint32_t pfn; /* FS_NO_PFN: free */
+	uint32_t stamp;
+};
+
+struct service {
+	struct host_page *host;
+	struct fs *fs;
+	struct fs_ops fs_ops;
+	struct fs_synth_ops proc_ops;
+	const uint8_t *archive;
+	uint32_t archive_pages;
+	const char *manifest;
+	uint32_t manifest_bytes;
+	/* processes */
+	struct proc *all;
+	struct proc *by_pid[HASH], *by_env[HASH];
+	struct proc *first;
+	uint32_t proc_count;
+	int32_t last_pid;
+	struct name names[NAME_MAX_SLOT];
+	bool ending, ended;
+	/* what every space gets at birth */
+	struct aegis_bind birth[EXOS_IMAGE_MAX + 8];
+	uint32_t birth_count, birth_mail; /* records; index of the mail page's */
+	/* objects */
+	struct object *objects[OBJ_MAX / OBJ_CHUNK];
+	uint32_t object_hint, object_count;
+	/* frames */
+	struct window windows[WINDOWS];
+	uint32_t window_stamp;
+	uint32_t pool[POOL], pool_count;
+	uint32_t gone[POOL], gone_count;
+	/* terminal and host streams */
+	struct tty *tty;
+	struct pipe *tty_in, *tty_out;
+	struct pipe *stream[4];
+	uint32_t first_fd[3];
+	uint64_t calls[SVC_OPS], refused;
+	char hostname[65];
+	char proc_name[16];
+	uint64_t forks;
+	char path[2][FS_PATH_MAX];
+	uint64_t bounce[MSG_BYTES / 8];
+};
+_Static_assert(sizeof(struct service) <= SERVICE_PAGES * PAGE, "private pages");
+
+/* ---- kernel.c: the calls of the kernel that core.h does not have; replaced in host tests ---- */
+int kern_process_alloc(uint32_t slot, struct proc *p, const uint32_t frames[6]);
+int kern_env_end(uint32_t env);	    /* 0 gone, 1 call again, negative: refused */
+int kern_space_end(uint32_t space); /* the same */
+int kern_env_read(uint32_t env, struct aegis_env_info *out); /* 0, or -ESRCH */
+int kern_name_derive(uint32_t slot);
+void kern_name_drop(uint32_t slot);
+int kern_grant(uint32_t from, uint32_t env, uint32_t rights, uint32_t to);
+void kern_start(uint32_t env);	/* first wake */
+void kern_upcall(uint32_t env); /* wake with AEGIS_WAKE_UPCALL */
+void kern_wake_host(uint32_t env);
+void kern_wake_self(void);
+uint32_t kern_env_self(void);
+int kern_first_setup(struct proc *p);
+uint32_t kern_cpu_choose(void);
+void kern_memory_read(uint64_t *free_pages, uint64_t *total_pages);
+uint32_t kern_cpus(void);
+uint64_t kern_tsc_khz(void);
+uint32_t kern_system_frame(void); /* FS_NO_PFN: unknown */
+const void *kern_image(void);	  /* the image as the service has it mapped, or NULL */
+
+/* Rights of a user's name that its processes get: not to take it from others. */
+#define RIGHTS_OWN                                                                                 \
+	(AEGIS_READ | AEGIS_WRITE | AEGIS_ALLOC | AEGIS_CONTROL | AEGIS_WAKE | AEGIS_CALL |        \
+	 AEGIS_GRANT | AEGIS_SLICE | AEGIS_DERIVE)
+#define RIGHTS_DOMAIN (AEGIS_CALL | AEGIS_WAKE)
+
+/* ---- start.c ---- */
+int service_init(struct service *sv, struct host_page *host);
+void service_work(struct service *sv); /* one round of the main loop */
+struct manifest_cursor {
+	size_t offset;
+	const char *value;
+	size_t length;
+};
+/* The next record with this key. */
+bool manifest_each(struct service *sv, struct manifest_cursor *cursor, const char *key);
+/* The first value of a key, cut to size, terminated. */
+bool manifest_value(struct service *sv, const char *key, char *to, size_t size);
+
+/* ---- service.c ---- */
+void service_dispatch(struct service *sv, struct svc *s, uint32_t caller_env);
+/* NULL, or what is wrong.  For tests. */
+const char *service_check(struct service *sv);
+
+/* ---- frame.c: frames behind the file system ---- */
+void frame_init(struct service *sv);
+void frame_ops(struct service *sv);
+int frame_take(struct service *sv, uint32_t *pfn);
+void frame_give(struct service *sv, uint32_t pfn);
+void frame_flush(struct service *sv);
+void *frame_window(struct service *sv, uint32_t pfn);
+void *heap_zalloc(size_t size);
+
+/* ---- file.c: files in use ---- */
+/* The file of an inode, made if need be; NULL: no memory.  with_info: it has an info page. */
+struct sfile *sfile_get(struct service *sv, struct fs_inode *inode, bool with_info);
+struct sfile *sfile_find(const struct fs_inode *inode);
+void sfile_put(struct service *sv, struct sfile *file); /* frees it if nothing needs it */
+void sfile_gone(void *ctx, struct fs_inode *inode);
+void sfile_page_gone(void *ctx, struct fs_inode *inode, uint64_t index, uint32_t pfn,
+		    enum fs_page_state was);
+bool sfile_live(void *ctx, struct fs_inode *inode, struct fs_live *out);
+void sfile_size_cut(void *ctx, struct fs_inode *inode, uint64_t size);
+/* Writes what stat says into the info page, if there is one. */
+void sfile_refresh(struct service *sv, struct fs_inode *inode);
+int share_note(struct sfile *file, struct proc *p);
+void share_drop_all(struct service *sv, struct proc *p);
+int share_clone(const struct proc *from, struct proc *to);
+int64_t op_map(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_extend(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- object.c ---- */
+/* A new object, held by p: its number, or -ENFILE, -ENOMEM. */
+int64_t object_new(struct service *sv, struct proc *p, struct object **out);
+struct object *object_find(struct service *sv, const struct proc *p, uint64_t id);
+uint32_t object_id(struct service *sv, const struct object *o);
+void object_drop(struct service *sv, struct proc *p, struct object *o);
+void object_drop_all(struct service *sv, struct proc *p);
+void object_clone_all(struct service *sv, struct proc *from, struct proc *to);
+/* Gives p the frames of o and fills *out. */
+int object_show(struct service *sv, struct proc *p, struct object *o, struct svc_opened *out);
+void object_describe(struct service *sv, const struct object *o, struct svc_opened *out);
+int64_t op_open(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_close(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- path.c: names and metadata ---- */
+int path_read(struct service *sv, struct proc *p, uint64_t offset, uint64_t length, char *to);
+int path_start(struct service *sv, struct proc *p, uint64_t dir, struct fs_path *path);
+int path_get(struct service *sv, struct proc *p, uint64_t dir, uint64_t length, uint32_t which,
+	     struct fs_path *path);
+int path_inode(struct service *sv, struct proc *p, uint64_t dir, uint64_t length, unsigned flags,
+	       struct fs_inode **out);
+int64_t path_absolute(struct service *sv, struct proc *p, char *to);
+int64_t path_op(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- pipe.c ---- */
+struct pipe *pipe_new(void);
+/* The ring of a host stream; with_data: the service itself reads or writes it. */
+struct pipe *pipe_adopt(struct service *sv, uint32_t stream, bool with_data);
+void pipe_opened(struct pipe *pipe, bool read, bool write);
+void pipe_closed(struct service *sv, struct pipe *pipe, bool read, bool write); /* may free it */
+void pipe_wake(struct pipe *pipe, bool readers, bool writers);
+void host_kick(struct service *sv);
+int64_t op_pipe(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_kick(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_host(struct service *sv, struct svc *s);
+/* Opens a fifo: the object's number, or -EAGAIN: try again, -ENXIO ... */
+int64_t fifo_open(struct service *sv, struct proc *p, struct fs_inode *inode, uint32_t flags,
+		  struct object **out);
+void fifo_cancel(struct service *sv, struct proc *p);
+
+/* ---- process.c: the table, birth ---- */
+struct proc *proc_find(struct service *sv, int32_t pid);
+struct proc *proc_by_env(struct service *sv, uint32_t env);
+static inline bool
+proc_over(const struct proc *p)
+{
+	return p->state == PROC_ZOMBIE || p->state == PROC_DEAD;
+}
+int proc_create(struct service *sv, struct proc *parent, struct proc **out);
+void proc_free(struct service *sv, struct proc *p);
+void proc_unhash_env(struct service *sv, struct proc *p);
+void proc_mail(struct service *sv, struct proc *p);
+int64_t op_fork(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_start(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_abandon(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_exec(struct service *sv, struct proc *p, struct svc *s);
+int proc_exec_note(struct proc *p, const char *exe, size_t exe_len, const char *args, size_t n);
+
+/* ---- exit.c: end and wait ---- */
+void proc_end(struct service *sv, struct proc *p, int32_t status);
+void proc_discard(struct service *sv, struct proc *p);
+bool proc_kernel_release(struct proc *p);
+void proc_find_dead(struct service *sv);
+void domain_finish(struct service *sv);
+int64_t op_exit(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_wait(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_stopped(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_continued(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- signal.c: signals, groups, sessions ---- */
+struct sig {
+	int32_t signal, code, pid, uid, status;
+};
+void signal_raise(struct service *sv, struct proc *p, const struct sig *sig);
+void signal_group(struct service *sv, int32_t pgid, const struct sig *sig);
+bool group_exists(struct service *sv, int32_t pgid, int32_t *session);
+/* leaving: counts as if it were gone, or NULL */
+bool group_orphaned(struct service *sv, int32_t pgid, const struct proc *leaving);
+int64_t op_kill(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_group(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- ids.c: credentials, figures ---- */
+int64_t op_setids(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_getids(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_figures(struct service *sv, struct proc *p, struct svc *s);
+uint32_t name_take(struct service *sv, uint32_t uid); /* slot, or 0 */
+void name_give(struct service *sv, uint32_t slot);
+
+/* ---- tty_service.c ---- */
+int term_init(struct service *sv);
+void term_pump(struct service *sv);
+void term_leader_gone(struct service *sv, struct proc *p);
+bool term_of(const struct service *sv, const struct proc *p); /* p has it as controlling terminal */
+void term_opened(struct service *sv, struct proc *p, uint32_t flags);
+void term_resize(struct service *sv, const struct svc *s);
+int64_t op_tty(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- proc_fs.c ---- */
+int procfs_init(struct service *sv);
+
+/* ---- patch.c ---- */
+int64_t op_text(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_patch(struct service *sv, struct proc *p, struct svc *s);
+void patch_drop(struct service *sv, struct sfile *file);
+/* A page changed: its patched copy is worth nothing now. */
+void patch_page_gone(struct service *sv, struct sfile *file, uint64_t index);
+
+#endif

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The process table: numbers, birth, exec.
+ *
+ * A process has an environment and a space of its own, made under the name of its user, so that
+ * processes of one user can reach each other's and nobody else's.  The service gives it at birth what
+ * it cannot get by itself: the image, the system page, its mail page, which only the service writes,
+ * and the message pages, which both write.  Everything else its parent puts there; the very first
+ * process is put together in kernel.c.
+ *
+ *  1. A pid is not reused while a process, a group or a session has that number.
+ *  2. The environment's number finds the process only while it is not over.
+ *  3. Mail is written by the service alone; its frame is guarded by the domain's name, which processes
+ *     cannot use to bind anything.
+ */
+#include "exos/service/priv.h"
+
+struct proc *
+proc_find(struct service *sv, int32_t pid)
+{
+	struct proc *p = sv->by_pid[(uint32_t)pid % HASH];
+
+	while (p && p->pid != pid)
+		p = p->pid_next;
+	return p;
+}
+
+struct proc *
+proc_by_env(struct service *sv, uint32_t env)
+{
+	struct proc *p = sv->by_env[env % HASH];
+
+	while (p && p->env != env)
+		p = p->env_next;
+	return p;
+}
+
+void
+proc_unhash_env(struct service *sv, struct proc *p)
+{
+	struct proc **link = &sv->by_env[p->env % HASH];
+
+	while (*link && *link != p)
+		link = &(*link)->env_next;
+	if (*link)
+		*link = p->env_next;
+	p->env_next = NULL;
+}
+
+static bool
+pid_in_use(struct service *sv, int32_t pid)
+{
+	if (proc_find(sv, pid))
+		return true;
+	for (const struct proc *p = sv->all; p; p = p->next) {
+		if (p->pgid == pid || p->sid == pid)
+			return true;
+	}
+	return false;
+}
+
+static int32_t
+pid_choose(struct service *sv)
+{
+	int32_t pid = sv->last_pid;
+
+	for (uint32_t tries = 0; tries < PID_MAX; tries++) {
+		pid = pid >= (int32_t)PID_MAX - 1 ? 2 : pid + 1;
+		if (!pid_in_use(sv, pid)) {
+			sv->last_pid = pid;
+			return pid;
+		}
+	}
+	return 0;
+}
+
+static char *
+text_copy(const char *text, uint32_t len)
+{
+	char *copy = len ? core_alloc(len) : NULL;
+
+	if (copy)
+		memcpy(copy, text, len);
+	return copy;
+}
+
+/* ---- memory of a process's entry ---- */
+
+static void
+proc_list(struct service *sv, struct proc *p)
+{
+	p->next = sv->all;
+	p->link = &sv->all;
+	if (sv->all)
+		sv->all->link = &p->next;
+	sv->all = p;
+	p->pid_next = sv->by_pid[(uint32_t)p->pid % HASH];
+	sv->by_pid[(uint32_t)p->pid % HASH] = p;
+	p->env_next = sv->by_env[p->env % HASH];
+	sv->by_env[p->env % HASH] = p;
+	sv->proc_count++;
+}
+
+/* Of a process that is over and that the kernel knows no more. */
+void
+proc_free(struct service *sv, struct proc *p)
+{
+	struct proc **link = &sv->by_pid[(uint32_t)p->pid % HASH];
+
+	while (*link != p)
+		link = &(*link)->pid_next;
+	*link = p->pid_next;
+	*p->link = p->next;
+	if (p->next)
+		p->next->link = p->link;
+	sv->proc_count--;
+	core_free(p, sizeof(*p));
+}
+
+static void
+proc_inherit(struct service *sv, const struct proc *parent, struct proc *p)
+{
+	p->ruid = parent->ruid;
+	p->suid = parent->suid;
+	p->rgid = parent->rgid;
+	p->sgid = parent->sgid;
+	p->cred = parent->cred;
+	p->umask = parent->umask;
+	p->pgid = parent->pgid;
+	p->sid = parent->sid;
+	p->cwd = parent->cwd;
+	fs_open_ref(p->cwd);
+	memcpy(p->comm, parent->comm, sizeof(p->comm));
+	p->exe = text_copy(parent->exe, parent->exe_len);
+	p->exe_len = p->exe ? parent->exe_len : 0;
+	p->cmdline = text_copy(parent->cmdline, parent->cmdline_len);
+	p->cmdline_len = p->cmdline ? parent->cmdline_len : 0;
+	(void)sv;
+}
+
+void
+proc_mail(struct service *sv, struct proc *p)
+{
+	struct mail *mail = p->mail;
+
+	mail->pid = (uint32_t)p->pid;
+	mail->ppid = p->parent ? (uint32_t)p->parent->pid : 0;
+	mail->pgid = (uint32_t)p->pgid;
+	mail->sid = (uint32_t)p->sid;
+	mail->service_env = kern_env_self();
+	mail->uid = p->ruid;
+	mail->euid = p->cred.uid;
+	mail->gid = p->rgid;
+	mail->egid = p->cred.gid;
+	mail->umask = p->umask;
+	memcpy(mail->hostname, sv->hostname, sizeof(mail->hostname));
+}
+
+/* ---- birth ---- */
+
+static int
+proc_bind(struct service *sv, struct proc *p)
+{
+	struct aegis_bind env = {
+		.va = EXOS_ENVPAGE,
+		.pfn = p->env_frame,
+		.prot = AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED,
+	};
+	int err;
+
+	for (uint32_t i = 0; i < 1 + EXOS_MSG_PAGES; i++)
+		sv->birth[sv->birth_mail + i].pfn = p->frames[i];
+	err = core_bind_each(EXOS_CAP_OWN, p->space, sv->birth, sv->birth_count);
+	/* Held for as long as it takes to hand it on. */
+	if (!err)
+		err = core_hold(EXOS_CAP_OWN, &p->env_frame, 1, AEGIS_READ);
+	if (!err) {
+		err = core_bind_each(EXOS_CAP_OWN, p->space, &env, 1);
+		core_frames_free(&p->env_frame, 1);
+	}
+	if (!err)
+		err = kern_grant(p->slot, p->env, RIGHTS_OWN,
+				 EXOS_CAP_OWN);
+	if (!err)
+		err = kern_grant(EXOS_CAP_OWN, p->env, RIGHTS_DOMAIN, EXOS_CAP_DOMAIN);
+	return err;
+}
+
+/* Environment, space, mail and message pages. */
+static int
+proc_build(struct service *sv, struct proc *p)
+{
+	uint32_t frames[6 + 1 + EXOS_MSG_PAGES];
+	uint8_t *pages;
+	int err = core_frames_alloc(EXOS_CAP_OWN, frames, 6 + 1 + EXOS_MSG_PAGES);
+
+	if (err)
+		return err;
+	memcpy(p->frames, frames + 6, sizeof(p->frames));
+	err = kern_process_alloc(p->slot, p, frames);
+	if (err) {
+		core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
+		return err;
+	}
+	pages = core_arena_map(p->frames, 1 + EXOS_MSG_PAGES, AEGIS_BIND_READ | AEGIS_BIND_WRITE);
+	if (pages) {
+		p->mail = (struct mail *)pages;
+		p->msg = pages + PAGE;
+		err = proc_bind(sv, p);
+	}
+	if (pages && !err)
+		return 0;
+	if (pages)
+		core_arena_unmap(pages, 1 + EXOS_MSG_PAGES);
+	core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
+	p->mail = NULL;
+	/* Nothing ran there: these end at once. */
+	(void)proc_kernel_release(p);
+	return err ? err : -ENOMEM;
+}
+
+static void
+proc_unmake(struct service *sv, struct proc *p)
+{
+	if (p->cwd)
+		fs_close(sv->fs, p->cwd);
+	if (p->exe)
+		core_free(p->exe, p->exe_len);
+	if (p->cmdline)
+		core_free(p->cmdline, p->cmdline_len);
+	if (p->held)
+		core_free(p->held, OBJ_WORDS * sizeof(uint64_t));
+	name_give(sv, p->slot);
+	name_give(sv, p->child_slot);
+	core_free(p, sizeof(*p));
+}
+
+int
+proc_create(struct service *sv, struct proc *parent, struct proc **out)
+{
+	struct proc *p;
+	int err;
+
+	if (sv->proc_count >= PROC_MAX || sv->ending)
+		return -EAGAIN;
+	p = heap_zalloc(sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->pid = parent ? pid_choose(sv) : 1;
+	p->held = heap_zalloc(OBJ_WORDS * sizeof(uint64_t));
+	p->slot = name_take(sv, parent ? parent->ruid : 0);
+	p->child_slot = name_take(sv, parent ? parent->ruid : 0);
+	p->own_slot = EXOS_CAP_OWN;
+	p->opening = SVC_CWD;
+	p->parent = parent;
+	p->cpu = kern_cpu_choose();
+	p->start_ns = core_now_ns();
+	if (parent) {
+		proc_inherit(sv, parent, p);
+	} else {
+		p->pgid = p->sid = 1;
+		p->cwd = fs_root(sv->fs);
+		sv->last_pid = 1;
+	}
+	err = !p->pid ? -EAGAIN : !p->held || !p->slot || !p->child_slot ? -ENOMEM : 0;
+	if (!err)
+		err = proc_build(sv, p);
+	if (err) {
+		proc_unmake(sv, p);
+		return err;
+	}
+	p->cred.caller = (uint64_t)p->pid;
+	proc_mail(sv, p);
+	proc_list(sv, p);
+	*out = p;
+	return 0;
+}
+
+int64_t
+op_fork(struct service *sv, struct proc *p, struct svc *s)
+{
+	struct proc *child;
+	int err;
+
+	if (s->a & ~(uint64_t)SVC_FORK_VFORK)
+		return -EINVAL;
+	err = proc_create(sv, p, &child);
+	if (err)
+		return err;
+	object_clone_all(sv, p, child);
+	if (share_clone(p, child)) {
+		proc_discard(sv, child);
+		return -ENOMEM;
+	}
+	sv->forks++;
+	child->vfork = s->a & SVC_FORK_VFORK;
+	s->a = child->env;
+	s->b = child->space;
+	s->c = child->cpu;
+	s->d = p->own_slot;
+	return child->pid;
+}
+
+static struct proc *
+child_find(struct service *sv, struct proc *p, uint64_t pid)
+{
+	struct proc *child = pid < PID_MAX ? proc_find(sv, (int32_t)pid) : NULL;
+
+	return child && child->parent == p ? child : NULL;
+}
+
+/* Asked again, it says whether a vfork child still needs its parent to wait: -EAGAIN. */
+int64_t
+op_start(struct service *sv, struct proc *p, struct svc *s)
+{
+	struct proc *child = child_find(sv, p, s->a);
+
+	if (!child)
+		return -ESRCH;
+	if (child->state == PROC_NEW) {
+		child->state = PROC_LIVE;
+		kern_start(child->env);
+		return 0;
+	}
+	return child->vfork && child->state == PROC_LIVE ? -EAGAIN : 0;
+}
+
+int64_t
+op_abandon(struct service *sv, struct proc *p, struct svc *s)
+{
+	struct proc *child = child_find(sv, p, s->a);
+
+	if (!child || child->state != PROC_NEW)
+		return -ESRCH;
+	proc_discard(sv, child);
+	return 0;
+}
+
+/* ---- exec ---- */
+
+int
+proc_exec_note(struct proc *p, const char *exe, size_t exe_len, const char *args, size_t n)
+{
+	char *text = text_copy(exe, (uint32_t)exe_len), *line = text_copy(args, (uint32_t)n);
+	size_t name = exe_len;
+
+	if ((exe_len && !text) || (n && !line)) {
+		if (text)
+			core_free(text, exe_len);
+		if (line)
+			core_free(line, n);
+		return -ENOMEM;
+	}
+	if (p->exe)
+		core_free(p->exe, p->exe_len);
+	if (p->cmdline)
+		core_free(p->cmdline, p->cmdline_len);
+	p->exe = text;
+	p->exe_len = (uint32_t)exe_len;
+	p->cmdline = line;
+	p->cmdline_len = (uint32_t)n;
+	while (name && exe[name - 1] != '/')
+		name--;
+	memset(p->comm, 0, sizeof(p->comm));
+	memcpy(p->comm, exe + name,
+	       exe_len - name < LX_COMM_LEN - 1 ? exe_len - name : LX_COMM_LEN - 1);
+	return 0;
+}
+
+int64_t
+op_exec(struct service *sv, struct proc *p, struct svc *s)
+{
+	int64_t len;
+	int err = path_read(sv, p, 0, s->a, sv->path[0]);
+
+	if (err)
+		return err;
+	if (s->b > CMDLINE_MAX)
+		return -E2BIG;
+	len = (int64_t)s->a;
+	if (sv->path[0][0] != '/') {
+		memcpy(sv->path[1], sv->path[0], (size_t)len);
+		sv->path[1][len] = 0;
+		len = path_absolute(sv, p, sv->path[0]);
+		if (len < 0)
+			return len;
+	}
+	memcpy(sv->bounce, p->msg + SVC_PATH2, s->b);
+	err = proc_exec_note(p, sv->path[0], (size_t)len, (const char *)sv->bounce, s->b);
+	if (err)
+		return err;
+	p->execed = true;
+	if (p->vfork) {
+		p->vfork = false;
+		if (p->parent)
+			core_wake(p->parent->env);
+	}
+	return 0;
+}
