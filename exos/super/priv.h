@@ -83,7 +83,6 @@ struct stream {
 	bool ending;         /* output: nothing behind head is sent */
 	bool moved;          /* those who wait at the other end are to be woken */
 	bool tight;          /* output: was nearly full since they were told of room */
-	bool armed;          /* output: writers were asked to kick */
 };
 
 enum domain_state {

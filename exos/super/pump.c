@@ -129,18 +129,26 @@ out_post(struct super *s, uint32_t domain, uint32_t n, uint32_t length)
 	}
 }
 
-/* Sends what can be sent of one stream now. */
-static bool
-out_send(struct super *s, uint32_t domain, uint32_t n)
+/* How many bytes of one stream can be sent now. */
+static uint32_t
+out_now(const struct super *s, const struct stream *st)
 {
-	struct stream *st = &s->domain[domain].stream[n];
 	uint32_t ready = out_ready(st), room = channel_room(st->credit);
 	uint32_t slots = super_link_room(s);
 
-	if (!ready || slots < SLOTS_KEPT + 2 || (room < ready && room < ROOM_LEAST))
-		return false;
-	out_post(s, domain, n, out_fit(st, ready < room ? ready : room, slots - SLOTS_KEPT - 1));
-	return true;
+	if (slots < SLOTS_KEPT + 2 || (room < ready && room < ROOM_LEAST))
+		return 0;
+	return out_fit(st, ready < room ? ready : room, slots - SLOTS_KEPT - 1);
+}
+
+static bool
+out_send(struct super *s, uint32_t domain, uint32_t n)
+{
+	uint32_t length = out_now(s, &s->domain[domain].stream[n]);
+
+	if (length)
+		out_post(s, domain, n, length);
+	return length != 0;
 }
 
 /* Nobody takes it: whatever is written is gone. */
@@ -403,12 +411,11 @@ domain_arm(struct domain *d)
 			word_set(&st->ring.shared->host_waits_room, in_threshold(st));
 			continue;
 		}
-		st->armed = !st->ended && !out_ready(st);
-		word_set(&st->ring.shared->host_waits_data, st->armed);
+		word_set(&st->ring.shared->host_waits_data, !st->ended && !out_ready(st));
 	}
 }
 
-/* Whether what was asked for has come meanwhile. */
+/* Whether there is something to do that came after the last look. */
 static bool
 domain_again(struct super *s, const struct domain *d)
 {
@@ -419,7 +426,7 @@ domain_again(struct super *s, const struct domain *d)
 	for (uint32_t n = 1; n < CHANNEL_STREAMS; n++) {
 		const struct stream *st = &d->stream[n];
 
-		if (out_open(st) && st->armed && out_ready(st))
+		if (out_open(st) && (st->closed ? out_ready(st) : out_now(s, st)))
 			return true;
 	}
 	return false;

@@ -65,8 +65,16 @@ static struct flow flow[DOMAINS][CHANNEL_STREAMS];
 static struct channel_parser host_parser;
 static uint32_t exits[DOMAINS], exit_value[DOMAINS];
 static bool host_bad, supervisor_asleep;
+static uint32_t events; /* of the supervisor */
 static uint32_t busy_left, told[SVC_OPS];
 static uint8_t small[LINK_SLOTS][LINK_SMALL];
+
+static void
+supervisor_wake(void)
+{
+	events++;
+	supervisor_asleep = false;
+}
 
 /* ---- what the supervisor stands on ---- */
 
@@ -211,7 +219,7 @@ way_some(size_t most)
 	super_receive(s, way, n);
 	way_count -= n;
 	memmove(way, way + n, way_count);
-	supervisor_asleep = false;
+	supervisor_wake();
 }
 
 static void
@@ -284,14 +292,14 @@ host_input(uint32_t d)
 }
 
 /* The link completes some posts. */
-static bool
+static void
 link_some(void)
 {
 	struct link *l = &s->link;
 	uint32_t n = l->posted - l->done, i;
 
 	if (!n || !random_below(4))
-		return false;
+		return;
 	n = 1 + random_below(n);
 	for (i = 0; i < n; i++) {
 		struct post p = l->posts[l->done % LINK_SLOTS];
@@ -300,7 +308,7 @@ link_some(void)
 		l->done++;
 		super_sent(s, p.owner, p.length);
 	}
-	return true;
+	supervisor_wake();
 }
 
 /* ---- the domain ---- */
@@ -319,7 +327,7 @@ kick(uint32_t *word, uint32_t enough)
 
 	if (want && enough >= want) {
 		*word = 0;
-		supervisor_asleep = false;
+		supervisor_wake();
 	}
 }
 
@@ -336,7 +344,7 @@ writer_step(uint32_t d, uint32_t n)
 	if (f->put == f->total) {
 		if (r.shared->write_open && n == 2) {
 			r.shared->write_open = 0;
-			supervisor_asleep = false; /* the service kicks */
+			supervisor_wake(); /* the service kicks */
 		}
 		return;
 	}
@@ -391,19 +399,40 @@ reader_step(uint32_t d)
 
 /* ---- the supervisor's loop ---- */
 
+/* What super_pump and the rest must keep true whatever the rings say. */
+static void
+invariants_check(void)
+{
+	for (uint32_t d = 0; d < DOMAINS; d++) {
+		for (uint32_t n = 0; n < 3; n++) {
+			const struct stream *st = &s->domain[d].stream[n];
+
+			assert(n == 0 || st->sent - st->tail <= st->ring.size);
+			assert(st->credit <= CHANNEL_CREDIT_MAX);
+		}
+	}
+	assert(s->link.posted - s->link.done <= LINK_SLOTS);
+}
+
+/* In two steps, between which others move: looking, and going to sleep. */
 static void
 supervisor_step(void)
 {
-	bool moved, busy;
+	static uint32_t seen;
+	static bool settled;
 
 	if (supervisor_asleep)
 		return;
-	super_pump_disarm(s);
-	moved = super_pump(s);
-	busy = super_tell(s);
-	if (moved || busy)
+	if (settled) {
+		settled = false;
+		supervisor_asleep = !super_pump_arm(s) && seen == events;
 		return;
-	supervisor_asleep = !super_pump_arm(s);
+	}
+	super_pump_disarm(s);
+	seen = events;
+	settled = !super_pump(s);
+	settled &= !super_tell(s);
+	invariants_check();
 }
 
 static void
@@ -431,7 +460,8 @@ world_open(uint64_t total)
 	memset(told, 0, sizeof(told));
 	memset(exits, 0, sizeof(exits));
 	host_parser = (struct channel_parser){.from_guest = true};
-	host_bad = supervisor_asleep = false;
+	host_bad = false;
+	supervisor_wake();
 	busy_left = 0;
 	way_count = 0;
 	s->domain_count = DOMAINS;
@@ -479,8 +509,7 @@ world_run(uint32_t steps)
 			host_input(d);
 			break;
 		case 2:
-			if (link_some())
-				supervisor_asleep = false;
+			link_some();
 			break;
 		case 3:
 			writer_step(d, 1 + random_below(2));
@@ -500,7 +529,7 @@ world_run(uint32_t steps)
 		if (!pages[d].ended && flows_done(d)) {
 			pages[d].exit_value = 40 + d;
 			pages[d].ended = 1;
-			supervisor_asleep = false; /* the service kicks */
+			supervisor_wake(); /* the service kicks */
 		}
 		if (exits[0] && exits[1] && s->link.posted == s->link.done)
 			return true;
@@ -569,7 +598,7 @@ test_demand(void)
 	}
 	check(flow[0][0].credit == RING_PAGES * RING_PAGE, "a waiting reader asks for a window");
 	ring_of(0, 0).shared->read_open = 0;
-	supervisor_asleep = false;
+	supervisor_wake();
 	for (uint32_t i = 0; i < 100; i++) {
 		supervisor_step();
 		link_some();
@@ -591,7 +620,7 @@ test_ending(void)
 	pages[0].exit_kind = CHANNEL_KILLED;
 	pages[0].exit_value = 9;
 	pages[0].ended = 1;
-	supervisor_asleep = false;
+	supervisor_wake();
 	supervisor_step();
 	r = ring_of(0, 1);
 	flow[0][1].total = 1000000;
@@ -600,8 +629,7 @@ test_ending(void)
 		host_grant();
 		way_all();
 		supervisor_step();
-		if (link_some())
-			supervisor_asleep = false;
+		link_some();
 		flow[0][1].asleep = false;
 	}
 	(void)r;
@@ -644,8 +672,7 @@ test_terminal(void)
 		host_grant();
 		way_all();
 		supervisor_step();
-		if (link_some())
-			supervisor_asleep = false;
+		link_some();
 	}
 	check(flow[0][1].got == flow[0][1].total && told[SVC_HOST_ROOM] > 0,
 	      "a terminal's service is told of room");
@@ -750,7 +777,7 @@ test_scribble(void)
 		writer_step(0, 1 + random_below(2));
 		reader_step(0);
 		supervisor_step();
-		supervisor_asleep = false;
+		supervisor_wake();
 		link_some();
 		if (flows_done(0))
 			break;
@@ -759,7 +786,7 @@ test_scribble(void)
 	pages[0].ended = 1;
 	for (uint32_t i = 0; i < 100000 && !exits[0]; i++) {
 		supervisor_step();
-		supervisor_asleep = false;
+		supervisor_wake();
 		link_some();
 		host_grant();
 		way_all();
