@@ -46,6 +46,9 @@ ring_sleep(struct file *f, uint32_t slots[RING_WAITERS], uint32_t seen,
 
 	if (!waiter_note(slots))
 		deadline = core_now_ns() + WAIT_SHORT_NS;
+	/* The host sends nothing before somebody wants it. */
+	if (slots == f->ring.shared->readers_waiting)
+		host_kick(f, &f->ring.shared->host_waits_room);
 	if (must_wait(f, need))
 		err = wait_event(seen, deadline);
 	waiter_clear(slots);
@@ -205,6 +208,8 @@ pipe_poll(struct file *f, bool note)
 	if (file_readable(f)) {
 		if (note && !waiter_note(s->readers_waiting))
 			bits |= FILE_POLL_FULL;
+		if (note)
+			host_kick(f, &s->host_waits_room);
 		if (!open_load(&s->write_open))
 			bits |= LX_POLLHUP;
 		if (ring_used(&f->ring))
