@@ -15,13 +15,13 @@
  * the file's present page, or if there is none a page without meaning, and marks the window stale;
  * who copied looks at the mark and copies again.
  *
- * Revocation: any window can be given up at any time between accesses; when the arena is full the
- * largest of another file is.
+ * Revocation: any window can be given up at any time between accesses.
  */
 #include "exos/fd/priv.h"
 
 #define WINDOW_MIN  16u
 #define WINDOW_MAX  1024u /* 4 MiB; also what one SVC_MAP answers */
+#define WINDOWS_MAX 32768u
 #define BATCH_READ  16u
 #define BATCH_WRITE 4u
 
@@ -96,6 +96,7 @@ window_drop(struct file *f)
 	if (w->space == control()->space)
 		core_unbind(w->va, w->pages);
 	core_arena_release(w->va, w->pages);
+	fd_table()->window_pages -= w->pages;
 	core_free(w, window_size(w->pages));
 	f->window = NULL;
 }
@@ -126,6 +127,8 @@ window_create(struct file *f, uint32_t pages)
 		return -ENOMEM;
 	memset(w, 0, sizeof(*w));
 	w->pages = pages;
+	while (fd_table()->window_pages + pages > WINDOWS_MAX && window_evict(f))
+		;
 	w->va = core_arena_reserve(pages);
 	while (!w->va && window_evict(f))
 		w->va = core_arena_reserve(pages);
@@ -137,6 +140,7 @@ window_create(struct file *f, uint32_t pages)
 	w->space = control()->space;
 	w->layout = __atomic_load_n(&f->info->layout, __ATOMIC_ACQUIRE);
 	window_clear(w);
+	fd_table()->window_pages += pages;
 	f->window = w;
 	return 0;
 }
@@ -356,6 +360,8 @@ window_fault(struct file *f, uint64_t va)
 	if (!write && !bit_test(window_bits(w, false), index))
 		return -EFAULT;
 	core_unbind(va, 1);
+	if (w->layout != __atomic_load_n(&f->info->layout, __ATOMIC_ACQUIRE))
+		w->stale = true;
 	if (file_frames(f, w->first + index, 1, write, &pfn) == 1 && pfn &&
 	    !window_bind(w, index, &pfn, 1, write))
 		return 0;

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of processes, waiting for it, and the end of the domain.
+ *
+ * However a process ends (it says so, it is killed, or the kernel ended its environment) proc_end is the
+ * one way: what it held goes first, then those who must know are told, then the kernel's objects are
+ * destroyed.  The kernel does that in steps and may need several goes when the environment is running
+ * on another processor; what is left over the main loop finishes.
+ *
+ * A zombie keeps its entry for its parent.  Children of a process that ends belong to process 1.
+ * When process 1 ends the domain ends: all others are killed, and when the terminal's output is on its
+ * way the supervisor is told how it ended.
+ */
+#include "exos/service/priv.h"
+#include <host/channel.h>
+
+#define RELEASE_STEPS 4096
+
+/* Ends environments that the process made for itself in its space; whether there were any. */
+static bool
+space_clear(uint32_t space)
+{
+	struct aegis_env_info info;
+	bool any = false;
+
+	for (uint32_t env = 1; env < AEGIS_ENVS; env++) {
+		if (!kern_env_read(env, &info) && info.space == space) {
+			int left;
+
+			while ((left = kern_env_end(env)) > 0)
+				;
+			any |= !left;
+		}
+	}
+	return any;
+}
+
+/* Whether nothing is left in the kernel. */
+bool
+proc_kernel_release(struct proc *p)
+{
+	int left = 1;
+
+	for (int i = 0; p->env && i < RELEASE_STEPS; i++) {
+		left = kern_env_end(p->env);
+		if (left <= 0)
+			p->env = 0;
+	}
+	if (p->env)
+		return false;
+	for (int i = 0; p->space && i < RELEASE_STEPS; i++) {
+		left = kern_space_end(p->space);
+		if (left < 0 && space_clear(p->space))
+			continue;
+		if (left < 0)
+			core_log("exos: space %u of process %d stays: %d\n", p->space, p->pid, left);
+		if (left <= 0)
+			p->space = 0;
+	}
+	return !p->space;
+}
+
+/* What the process has of the service's. */
+static void
+proc_strip(struct service *sv, struct proc *p)
+{
+	fifo_cancel(sv, p);
+	object_drop_all(sv, p);
+	share_drop_all(sv, p);
+	core_free(p->held, OBJ_WORDS * sizeof(uint64_t));
+	p->held = NULL;
+	fs_close(sv->fs, p->cwd);
+	p->cwd = NULL;
+	if (p->exe)
+		core_free(p->exe, p->exe_len);
+	if (p->cmdline)
+		core_free(p->cmdline, p->cmdline_len);
+	p->exe = p->cmdline = NULL;
+	p->exe_len = p->cmdline_len = 0;
+	core_arena_unmap(p->mail, 1 + EXOS_MSG_PAGES);
+	core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
+	p->mail = NULL;
+	p->msg = NULL;
+	proc_unhash_env(sv, p);
+}
+
+static void
+proc_destroy(struct service *sv, struct proc *p)
+{
+	struct aegis_env_info info;
+
+	if (!kern_env_read(p->env, &info))
+		p->time_ns = info.time_ns;
+	if (!proc_kernel_release(p))
+		kern_wake_self();
+	name_give(sv, p->slot);
+	name_give(sv, p->child_slot);
+	p->slot = p->child_slot = 0;
+}
+
+/* Nobody will ask for it. */
+static void
+proc_forget(struct service *sv, struct proc *p)
+{
+	p->state = PROC_DEAD;
+	p->parent = NULL;
+	if (!p->env && !p->space)
+		proc_free(sv, p);
+}
+
+/* A child that never ran. */
+void
+proc_discard(struct service *sv, struct proc *p)
+{
+	proc_strip(sv, p);
+	proc_destroy(sv, p);
+	proc_forget(sv, p);
+}
+
+/* Groups that lose, by the end of p, their last link to another group of the session. */
+static void
+groups_orphaned(struct service *sv, struct proc *p)
+{
+	static const int32_t news[2] = {LX_SIGHUP, LX_SIGCONT};
+
+	for (struct proc *q = sv->all; q; q = q->next) {
+		bool own = q->pgid == p->pgid && q != p, child = q->parent == p;
+
+		if (proc_over(q) || !q->stop_signal || !(own || child) || q->sid != p->sid)
+			continue;
+		if (!group_orphaned(sv, q->pgid, p))
+			continue;
+		for (uint32_t i = 0; i < 2; i++) {
+			struct sig sig = {.signal = news[i], .code = LX_SI_KERNEL};
+
+			signal_group(sv, q->pgid, &sig);
+		}
+	}
+}
+
+static void
+children_leave(struct service *sv, struct proc *p)
+{
+	struct proc *next, *heir = p == sv->first ? NULL : sv->first;
+	struct sig news = {.signal = LX_SIGCHLD};
+
+	for (struct proc *q = sv->all; q; q = next) {
+		next = q->next;
+		if (q->parent != p)
+			continue;
+		if (q->state == PROC_NEW) {
+			proc_discard(sv, q);
+			continue;
+		}
+		q->parent = heir;
+		if (q->mail)
+			q->mail->ppid = heir ? (uint32_t)heir->pid : 0;
+		if (q->state == PROC_ZOMBIE && !heir) {
+			proc_forget(sv, q);
+		} else if (q->state == PROC_ZOMBIE) {
+			news.code = LX_CLD_EXITED;
+			news.pid = q->pid;
+			signal_raise(sv, heir, &news);
+		}
+	}
+}
+
+static void
+parent_tell(struct service *sv, struct proc *p)
+{
+	uint32_t low = (uint32_t)p->status & 0x7f;
+	struct sig sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = (int32_t)p->ruid};
+
+	if (!p->parent)
+		return;
+	sig.code = !low ? LX_CLD_EXITED : p->status & 0x80 ? LX_CLD_DUMPED : LX_CLD_KILLED;
+	sig.status = low ? (int32_t)low : p->status >> 8 & 0xff;
+	signal_raise(sv, p->parent, &sig);
+	if (p->vfork)
+		core_wake(p->parent->env);
+	p->vfork = false;
+}
+
+static void
+domain_end(struct service *sv, int32_t status)
+{
+	struct proc *next;
+	bool again;
+
+	sv->ending = true;
+	sv->host->exit_kind = status & 0x7f ? CHANNEL_KILLED : CHANNEL_EXITED;
+	sv->host->exit_value = (uint32_t)(status & 0x7f ? status & 0x7f : status >> 8 & 0xff);
+	/* Each end may free entries, so start over until nobody is left. */
+	do {
+		again = false;
+		for (struct proc *p = sv->all; p; p = next) {
+			next = p->next;
+			if (proc_over(p))
+				continue;
+			proc_end(sv, p, LX_SIGKILL);
+			again = true;
+			break;
+		}
+	} while (again);
+	domain_finish(sv);
+}
+
+/* Tells the supervisor, as soon as the terminal's output is in its ring. */
+void
+domain_finish(struct service *sv)
+{
+	if (!sv->ending || sv->ended)
+		return;
+	if (sv->tty && !sv->tty->stopped && tty_output_ready(sv->tty) && sv->tty_out &&
+	    sv->tty_out->shared->read_open)
+		return;
+	sv->ended = true;
+	__atomic_store_n(&sv->host->ended, 1, __ATOMIC_RELEASE);
+	host_kick(sv);
+}
+
+void
+proc_end(struct service *sv, struct proc *p, int32_t status)
+{
+	bool first;
+
+	if (proc_over(p))
+		return;
+	if (p->state == PROC_NEW) {
+		proc_discard(sv, p);
+		return;
+	}
+	p->status = status;
+	p->stop_signal = 0;
+	p->stop_news = p->continue_news = false;
+	groups_orphaned(sv, p);
+	if (p->pid == p->sid)
+		term_leader_gone(sv, p);
+	p->state = PROC_ZOMBIE;
+	proc_strip(sv, p);
+	children_leave(sv, p);
+	parent_tell(sv, p);
+	proc_destroy(sv, p);
+	first = p == sv->first;
+	if (!p->parent)
+		proc_forget(sv, p);
+	if (first) {
+		sv->first = NULL;
+		domain_end(sv, status);
+	}
+}
+
+int64_t
+op_exit(struct service *sv, struct proc *p, struct svc *s)
+{
+	int32_t status = (int32_t)(s->a & 0xffff), signal = status & 0x7f;
+
+	if (!signal)
+		status &= 0xff00;
+	else if (signal > LX_NSIG)
+		status = LX_SIGKILL;
+	else
+		status &= 0xff;
+	proc_end(sv, p, status);
+	return 0;
+}
+
+/* ---- environments that the kernel ended ---- */
+
+static int32_t
+end_signal(const struct aegis_env_info *info)
+{
+	switch (info->end_reason) {
+	case AEGIS_END_STACK:
+	case AEGIS_END_HANDLER:
+	case AEGIS_END_AREA:
+		return LX_SIGSEGV;
+	default:
+		return LX_SIGKILL;
+	}
+}
+
+/* Whether the environment of p is gone, and by which signal that counts. */
+static bool
+env_dead(const struct proc *p, int32_t *signal)
+{
+	struct aegis_env_info info;
+
+	*signal = LX_SIGKILL;
+	if (kern_env_read(p->env, &info))
+		return true;
+	if (info.generation != p->generation)
+		return true;
+	if (info.state != AEGIS_STATE_ENDED)
+		return false;
+	*signal = end_signal(&info);
+	core_log("exos: process %d (%s) ended by the kernel: reason %u cause %u rip %lx addr %lx\n",
+		 p->pid, p->comm, info.end_reason, info.end_cause, (unsigned long)info.end_rip,
+		 (unsigned long)info.end_addr);
+	return true;
+}
+
+void
+proc_find_dead(struct service *sv)
+{
+	struct proc *next;
+	bool left = false, again;
+	int32_t signal;
+
+	do {
+		again = false;
+		for (struct proc *p = sv->all; p; p = p->next) {
+			if (!proc_over(p) && env_dead(p, &signal)) {
+				proc_end(sv, p, signal);
+				again = true; /* the list may have changed */
+				break;
+			}
+		}
+	} while (again);
+	for (struct proc *p = sv->all; p; p = next) {
+		next = p->next;
+		if (!proc_over(p) || (!p->env && !p->space))
+			continue;
+		if (!proc_kernel_release(p))
+			left = true;
+		else if (p->state == PROC_DEAD)
+			proc_free(sv, p);
+	}
+	if (left)
+		kern_wake_self();
+}
+
+/* ---- waiting ---- */
+
+static bool
+wait_means(const struct proc *p, const struct proc *child, int64_t which)
+{
+	if (child->parent != p || child->state == PROC_NEW)
+		return false;
+	if (which == -1)
+		return true;
+	if (which > 0)
+		return child->pid == which;
+	return child->pgid == (which ? -which : p->pgid);
+}
+
+/* What there is to say about a child: a wait status, or -1. */
+static int32_t
+wait_news(struct proc *child, uint32_t options, bool exited)
+{
+	bool keep = options & LX_WNOWAIT;
+	int32_t status = -1;
+
+	if (child->state == PROC_ZOMBIE)
+		return exited ? child->status : -1;
+	if (child->stop_news && options & LX_WUNTRACED) {
+		status = LX_STATUS_STOPPED(child->stop_signal);
+		child->stop_news = keep;
+	} else if (child->continue_news && options & LX_WCONTINUED) {
+		status = LX_STATUS_CONTINUED;
+		child->continue_news = keep;
+	}
+	return status;
+}
+
+/* s->c: 1 = waitid: ends are reported only with LX_WEXITED. */
+int64_t
+op_wait(struct service *sv, struct proc *p, struct svc *s)
+{
+	int64_t which = (int32_t)s->a;
+	uint32_t options = (uint32_t)s->b;
+	bool exited = s->c != 1 || options & LX_WEXITED, any = false;
+
+	if (which == INT32_MIN)
+		return -ESRCH;
+	for (struct proc *child = sv->all; child; child = child->next) {
+		int32_t status, pid = child->pid;
+
+		if (!wait_means(p, child, which))
+			continue;
+		any = true;
+		status = wait_news(child, options, exited);
+		if (status < 0)
+			continue;
+		s->a = (uint32_t)status;
+		s->b = child->time_ns + child->child_user;
+		s->c = child->child_sys;
+		s->d = child->ruid;
+		if (child->state == PROC_ZOMBIE && !(options & LX_WNOWAIT)) {
+			p->child_user += child->time_ns + child->child_user;
+			p->child_sys += child->child_sys;
+			proc_forget(sv, child);
+		}
+		return pid;
+	}
+	return any ? 0 : -ECHILD;
+}
+
+/* ---- stop and continue ---- */
+
+static void
+stop_tell(struct service *sv, struct proc *p, int32_t code, int32_t status)
+{
+	struct sig sig = {
+		.signal = LX_SIGCHLD,
+		.code = code,
+		.pid = p->pid,
+		.uid = (int32_t)p->ruid,
+		.status = status,
+	};
+
+	if (p->parent)
+		signal_raise(sv, p->parent, &sig);
+}
+
+/* -EPERM: a group without a way back does not stop for the terminal; go on. */
+int64_t
+op_stopped(struct service *sv, struct proc *p, struct svc *s)
+{
+	if (s->a != LX_SIGSTOP && s->a != LX_SIGTSTP && s->a != LX_SIGTTIN && s->a != LX_SIGTTOU)
+		return -EINVAL;
+	if (s->a != LX_SIGSTOP && group_orphaned(sv, p->pgid, NULL))
+		return -EPERM;
+	p->stop_signal = (int32_t)s->a;
+	p->stop_news = true;
+	p->continue_news = false;
+	stop_tell(sv, p, LX_CLD_STOPPED, p->stop_signal);
+	return 0;
+}
+
+int64_t
+op_continued(struct service *sv, struct proc *p, struct svc *s)
+{
+	(void)s;
+	if (!p->stop_signal)
+		return 0;
+	p->stop_signal = 0;
+	p->stop_news = false;
+	p->continue_news = true;
+	stop_tell(sv, p, LX_CLD_CONTINUED, LX_SIGCONT);
+	return 0;
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals to others, process groups, sessions.
+ *
+ * The service decides who may signal whom and writes the signal into the receiver's mail; what it does
+ * there (blocked, ignored, caught) is the receiver's own affair.  Only SIGKILL is done here, because the
+ * receiver must not have a say.  Mail keeps a count per signal and the details of the latest: signals
+ * of one number that come together become one, as they may.
+ */
+#include "exos/service/priv.h"
+
+void
+signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
+{
+	struct mail *mail = p->mail;
+
+	if (proc_over(p) || !mail)
+		return;
+	if (sig->signal == LX_SIGKILL) {
+		proc_end(sv, p, LX_SIGKILL);
+		return;
+	}
+	mail->info[sig->signal].code = sig->code;
+	mail->info[sig->signal].pid = sig->pid;
+	mail->info[sig->signal].uid = sig->uid;
+	mail->info[sig->signal].status = sig->status;
+	__atomic_store_n(&mail->raised[sig->signal], mail->raised[sig->signal] + 1,
+			 __ATOMIC_RELEASE);
+	__atomic_store_n(&mail->raised_count, mail->raised_count + 1, __ATOMIC_RELEASE);
+	if (p->state == PROC_LIVE)
+		kern_upcall(p->env);
+}
+
+/* To every process that `means` picks, `last` last; SIGKILL changes the list, so start over then. */
+void
+signal_group(struct service *sv, int32_t pgid, const struct sig *sig)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (struct proc *p = sv->all; p; p = p->next) {
+			if (proc_over(p) || p->pgid != pgid)
+				continue;
+			signal_raise(sv, p, sig);
+			if (sig->signal == LX_SIGKILL) {
+				again = true;
+				break;
+			}
+		}
+	}
+}
+
+bool
+group_exists(struct service *sv, int32_t pgid, int32_t *session)
+{
+	for (const struct proc *p = sv->all; p; p = p->next) {
+		if (p->pgid == pgid && !proc_over(p)) {
+			*session = p->sid;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+group_orphaned(struct service *sv, int32_t pgid, const struct proc *leaving)
+{
+	for (const struct proc *p = sv->all; p; p = p->next) {
+		const struct proc *parent = p->parent;
+
+		if (p->pgid != pgid || proc_over(p) || p == leaving)
+			continue;
+		if (parent && parent == leaving)
+			parent = leaving == sv->first ? NULL : sv->first;
+		if (parent && parent->pgid != pgid && parent->sid == p->sid)
+			return false;
+	}
+	return true;
+}
+
+/* ---- kill ---- */
+
+static bool
+kill_permitted(const struct proc *p, const struct proc *target, int32_t signal)
+{
+	if (!p->cred.uid || p == target)
+		return true;
+	if (p->cred.uid == target->ruid || p->cred.uid == target->suid ||
+	    p->ruid == target->ruid || p->ruid == target->suid)
+		return true;
+	return signal == LX_SIGCONT && p->sid == target->sid;
+}
+
+static bool
+kill_means(struct service *sv, const struct proc *p, const struct proc *target, int64_t which)
+{
+	if (target->state == PROC_DEAD || target->state == PROC_NEW)
+		return false;
+	if (which == -1)
+		return target != p && target != sv->first;
+	return target->pgid == (which ? -which : p->pgid);
+}
+
+/* The next one to be signalled; the caller itself comes last, because it may not survive. */
+static struct proc *
+kill_next(struct service *sv, struct proc *p, struct proc *after, int64_t which)
+{
+	for (struct proc *q = after ? after->next : sv->all; q; q = q->next) {
+		if (q != p && kill_means(sv, p, q, which))
+			return q;
+	}
+	return NULL;
+}
+
+static int64_t
+kill_many(struct service *sv, struct proc *p, int64_t which, const struct sig *sig)
+{
+	struct proc *q = NULL;
+	bool found = false, sent = false;
+
+	while ((q = kill_next(sv, p, q, which))) {
+		found = true;
+		if (!kill_permitted(p, q, sig->signal))
+			continue;
+		sent = true;
+		if (!sig->signal || proc_over(q))
+			continue;
+		signal_raise(sv, q, sig);
+		if (sig->signal == LX_SIGKILL)
+			q = NULL; /* the list has changed; those who are over stay over */
+		if (sv->ending)
+			return 0;
+	}
+	if (which != -1 && kill_means(sv, p, p, which)) {
+		found = sent = true;
+		if (sig->signal)
+			signal_raise(sv, p, sig);
+	}
+	return sent ? 0 : found ? -EPERM : -ESRCH;
+}
+
+int64_t
+op_kill(struct service *sv, struct proc *p, struct svc *s)
+{
+	int64_t which = (int32_t)s->a;
+	struct sig sig = {
+		.signal = (int32_t)s->b,
+		.code = LX_SI_USER,
+		.pid = p->pid,
+		.uid = (int32_t)p->ruid,
+	};
+	struct proc *target;
+
+	if (s->b > LX_NSIG)
+		return -EINVAL;
+	if (which == INT32_MIN)
+		return -ESRCH;
+	if (which <= 0)
+		return kill_many(sv, p, which, &sig);
+	target = proc_find(sv, (int32_t)which);
+	if (!target || target->state == PROC_DEAD || target->state == PROC_NEW)
+		return -ESRCH;
+	if (!kill_permitted(p, target, sig.signal))
+		return -EPERM;
+	if (sig.signal)
+		signal_raise(sv, target, &sig);
+	return 0;
+}
+
+/* ---- groups and sessions ---- */
+
+static int64_t
+group_write(struct service *sv, struct proc *p, struct svc *s)
+{
+	int32_t pid = s->a ? (int32_t)s->a : p->pid, pgid = s->b ? (int32_t)s->b : pid, session;
+	struct proc *target = proc_find(sv, pid);
+
+	if (pgid < 0)
+		return -EINVAL;
+	if (!target || target->state == PROC_DEAD || (target != p && target->parent != p))
+		return -ESRCH;
+	if (target != p && target->sid != p->sid)
+		return -EPERM;
+	if (target != p && target->execed)
+		return -EACCES;
+	if (target->pid == target->sid)
+		return -EPERM;
+	if (pgid != target->pid && (!group_exists(sv, pgid, &session) || session != p->sid))
+		return -EPERM;
+	target->pgid = pgid;
+	if (target->mail)
+		target->mail->pgid = (uint32_t)pgid;
+	return 0;
+}
+
+static int64_t
+session_new(struct service *sv, struct proc *p)
+{
+	for (const struct proc *q = sv->all; q; q = q->next) {
+		if (q->pgid == p->pid)
+			return -EPERM;
+	}
+	p->sid = p->pgid = p->pid;
+	p->mail->sid = p->mail->pgid = (uint32_t)p->pid;
+	return p->sid;
+}
+
+int64_t
+op_group(struct service *sv, struct proc *p, struct svc *s)
+{
+	const struct proc *target = p;
+
+	if (s->op == SVC_SETPGID)
+		return group_write(sv, p, s);
+	if (s->op == SVC_SETSID)
+		return session_new(sv, p);
+	if (s->a)
+		target = proc_find(sv, (int32_t)s->a);
+	if (!target || target->state == PROC_DEAD)
+		return -ESRCH;
+	return s->op == SVC_GETPGID ? target->pgid : target->sid;
+}
