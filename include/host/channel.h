@@ -1,45 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The channel between the host command and the guest: one ordered stream of bytes in each
- *direction, cut into frames.  It is carried by port 0 of a virtio console (no F_MULTIPORT: queue 0
- *is filled by the host, queue 1 is sent to it).  Frames do not respect buffers: one buffer may hold
- *several frames or a part of one.
+ * direction, cut into frames.  It is carried by port 0 of a virtio console (no F_MULTIPORT:
+ * queue 0 is filled by the host, queue 1 is sent to it).  Frames do not respect buffers: one
+ * buffer may hold several frames or a part of one.
  *
  * A frame is a header of CHANNEL_HEADER bytes, little endian, and `length` bytes of payload:
  *
  *	u8 type    u8 domain    u16 stream    u32 length
  *
  * Streams of a domain: 0 is its standard input; 1 and 2 are its standard output and error; 3 is
- *what its terminal shows when neither 1 nor 2 is that terminal (include/host/manifest.h,
- *terminal.stream).
+ * what its terminal shows when neither 1 nor 2 is that terminal (include/host/manifest.h,
+ * terminal.stream).
  *
  * Who sends what (H host, G guest), and the payload:
  *
  *	DATA     H 0, G 1 2 3   the bytes, 1 .. CHANNEL_DATA_MAX
- *	END      H 0, G 1 2 3   nothing more comes on this stream; empty, or u32 error: reading it
- *failed CREDIT   G 0, H 1 2 3   u32: the receiver may send so much more on this stream CLOSE    G
- *0, H 1 2 3   u32 error: nobody takes this stream any more.  EPIPE (32): the reader is gone, so
- *that the writer's next write gives SIGPIPE; any other number is what the next write answers
+ *	END      H 0, G 1 2 3   nothing more comes on this stream; empty, or u32 error:
+ *	                        reading it failed
+ *	CREDIT   G 0, H 1 2 3   u32: the receiver may send so much more on this stream
+ *	CLOSE    G 0, H 1 2 3   u32 error: nobody takes this stream any more.  EPIPE (32): the
+ *	                        reader is gone, so that the writer's next write gives SIGPIPE;
+ *	                        any other number is what the next write answers
  *	WINSIZE  H              u16 rows, columns, x pixels, y pixels of the terminal
  *	SIGNAL   H              u32 number, for the domain's first process group
  *	HELLO    G              u32 CHANNEL_VERSION; the first frame of the guest, once
- *	EXIT     G              u32 kind (CHANNEL_EXITED, CHANNEL_KILLED), u32 value; the domain's
- *last frame
+ *	EXIT     G              u32 kind (CHANNEL_EXITED, CHANNEL_KILLED), u32 value; the
+ *	                        domain's last frame
  *
  * Rules, which both sides check:
  *
- *  1. A DATA frame costs channel_cost(length) of the credit of its stream; a sender without that
- *much waits.  The overhead in the cost bounds what many small frames can occupy on the way.
+ *  1. A DATA frame costs channel_cost(length) of the credit of its stream; a sender without
+ *     that much waits.  The overhead in the cost bounds what many small frames can occupy on
+ *     the way.
  *  2. Credits at the start: CHANNEL_CREDIT_OUT for streams 1 and 2 of domain 0; nothing for all
- *others. The host grants more once it has seen HELLO.  In particular nothing is read from the
- *host's standard input until the guest asks for it, so that a program that does not read leaves the
- *     input to whoever reads next.  A guest that wants read-ahead (a terminal's keys) grants it.
- *  3. A credit never exceeds CHANNEL_CREDIT_MAX.  Frames other than DATA cost nothing; a side sends
- *     CREDIT only after it consumed a part of its window, the others a bounded number of times.
- *  4. DATA and END are sent before the EXIT of their domain.  After CLOSE, data of the stream that
- *was under way is dropped by the receiver; END need not follow.
- *  5. Anything else (unknown type, stream or domain, a payload of the wrong size, too much data) is
- *a protocol error.  The other side is not trusted: the receiver stops listening and reports it.
+ *     others.  The host grants more once it has seen HELLO.  In particular nothing is sent of
+ *     the host's standard input until the guest asks for it, so that a program that does not
+ *     read leaves the input to whoever reads next.  A guest that wants read-ahead (a terminal's
+ *     keys) grants it.
+ *  3. A credit never exceeds CHANNEL_CREDIT_MAX.  Frames other than DATA cost nothing; a side
+ *     sends CREDIT only after it consumed a part of its window, the others a bounded number of
+ *     times.
+ *  4. DATA and END are sent before the EXIT of their domain.  After CLOSE, data of the stream
+ *     that was under way is dropped by the receiver; END need not follow.
+ *  5. Anything else (unknown type, stream or domain, a payload of the wrong size, too much
+ *     data) is a protocol error.  The other side is not trusted: the receiver stops listening
+ *     and reports it.
  *
  * This file needs nothing but freestanding C, allocates nothing, and is used by both sides.
  */
