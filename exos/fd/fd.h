@@ -39,9 +39,9 @@ struct fd_table {
 	uint32_t limit; /* RLIMIT_NOFILE, at most FD_MAX */
 	uint32_t umask;
 	uint32_t scrap_pfn, scrap_space; /* page for accesses that came too late; space it is of */
-	uint32_t window_pages;		 /* of the arena reserved by windows */
-	uint64_t size_limit; /* RLIMIT_FSIZE in bytes, UINT64_MAX: none */
-	struct file *files;  /* all, for the fault handler and fork */
+	uint32_t window_pages;           /* of the arena reserved by windows */
+	uint64_t size_limit;             /* RLIMIT_FSIZE in bytes, UINT64_MAX: none */
+	struct file *files;              /* all, for the fault handler and fork */
 	struct offset_page *offsets;
 	struct random_state *random;
 };
