@@ -99,8 +99,10 @@ check_names(const struct service *sv)
 	for (uint32_t slot = 0; slot < NAME_MAX_SLOT; slot++) {
 		uint32_t users = 0;
 
-		for (const struct proc *p = sv->all; p; p = p->next)
-			users += slot && (p->slot == slot) + (p->child_slot == slot);
+		for (const struct proc *p = sv->all; p && slot; p = p->next) {
+			users += p->slot == slot;
+			users += p->child_slot == slot;
+		}
 		if (users != sv->names[slot].refs)
 			return "users of a name";
 	}

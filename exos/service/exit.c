@@ -2,14 +2,14 @@
 /*
  * The end of processes, waiting for it, and the end of the domain.
  *
- * However a process ends (it says so, it is killed, or the kernel ended its environment) proc_end is the
- * one way: what it held goes first, then those who must know are told, then the kernel's objects are
- * destroyed.  The kernel does that in steps and may need several goes when the environment is running
- * on another processor; what is left over the main loop finishes.
+ * However a process ends (it says so, it is killed, or the kernel ended its environment) proc_end
+ * is the one way: what it held goes first, then those who must know are told, then the kernel's
+ * objects are destroyed.  The kernel does that in steps and may need several goes when the
+ * environment is running on another processor; what is left over the main loop finishes.
  *
  * A zombie keeps its entry for its parent.  Children of a process that ends belong to process 1.
- * When process 1 ends the domain ends: all others are killed, and when the terminal's output is on its
- * way the supervisor is told how it ended.
+ * When process 1 ends the domain ends: all others are killed, and when the terminal's output is on
+ * its way the supervisor is told how it ended.
  */
 #include "exos/service/priv.h"
 #include <host/channel.h>
@@ -53,7 +53,8 @@ proc_kernel_release(struct proc *p)
 		if (left < 0 && space_clear(p->space))
 			continue;
 		if (left < 0)
-			core_log("exos: space %u of process %d stays: %d\n", p->space, p->pid, left);
+			core_log("exos: space %u of process %d stays: %d\n", p->space, p->pid,
+				 left);
 		if (left <= 0)
 			p->space = 0;
 	}

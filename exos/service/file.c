@@ -2,15 +2,15 @@
 /*
  * Files in use: the information page that openers share, and who was given frames.
  *
- * struct sfile hangs on an inode's object slot while anybody has the file open, may still have pages of
- * it mapped, or rewritten text exists.  The information page lies in a frame of its own; writers may
- * write it, so what they say goes through the file system's own checks (sfile_live), and everything else
- * in it is only ever written here.
+ * struct sfile hangs on an inode's object slot while anybody has the file open, may still have
+ * pages of it mapped, or rewritten text exists.  The information page lies in a frame of its own;
+ * writers may write it, so what they say goes through the file system's own checks (sfile_live),
+ * and everything else in it is only ever written here.
  *
- * A share notes that a process was given frames of the file: it stays until the process ends, because
- * nobody says when a mapping goes.  When a page stops being the file's (truncation, a copy in its
- * place) all that have a share lose the frame, bindings included; when the inode itself goes, they
- * keep what they have until they end.
+ * A share notes that a process was given frames of the file: it stays until the process ends,
+ * because nobody says when a mapping goes.  When a page stops being the file's (truncation, a copy
+ * in its place) all that have a share lose the frame, bindings included; when the inode itself
+ * goes, they keep what they have until they end.
  */
 #include "exos/service/priv.h"
 
@@ -156,7 +156,7 @@ sfile_refresh(struct service *sv, struct fs_inode *inode)
 
 void
 sfile_page_gone(void *ctx, struct fs_inode *inode, uint64_t index, uint32_t pfn,
-	       enum fs_page_state was)
+		enum fs_page_state was)
 {
 	struct sfile *file = sfile_find(inode);
 
@@ -235,7 +235,8 @@ int64_t
 op_map(struct service *sv, struct proc *p, struct svc *s)
 {
 	struct object *o = object_find(sv, p, s->a);
-	uint32_t count = s->c > 1024 ? 1024 : (uint32_t)s->c, given = 0, *answer = (void *)sv->bounce;
+	uint32_t count = s->c > 1024 ? 1024 : (uint32_t)s->c, given = 0,
+		 *answer = (void *)sv->bounce;
 	struct fs_page *pages = (void *)(sv->bounce + 1024 * sizeof(uint32_t) / 8);
 	uint32_t pfns[128];
 	int got;

@@ -2,13 +2,14 @@
 /*
  * Frames for the file system and for shared pages, and the service's windows on their content.
  *
- * Frames are taken from the kernel in batches and given back in batches.  Frames of the boot archive
- * are seen through the one mapping of the archive; all others through a few windows, the least
- * recently used of which moves.
+ * Frames are taken from the kernel in batches and given back in batches.  Frames of the boot
+ * archive are seen through the one mapping of the archive; all others through a few windows, the
+ * least recently used of which moves.
  *
  *  1. A frame that was given back has no window: the kernel frees only what is not bound.
  *  2. A frame in the pool has never been anybody's since the kernel cleared it.
- *  3. frame_flush runs before control leaves the service, so that nothing waits longer than one call.
+ *  3. frame_flush runs before control leaves the service, so that nothing waits longer than one
+ * call.
  */
 #include "exos/service/priv.h"
 

@@ -5,9 +5,10 @@
  * A process's credentials are here and nowhere else: what its mail says is a copy.  The rules are
  * those of setresuid(2) and its kin; calls with fewer arguments are expressed by them.
  *
- * Every user has a name of the kernel below the domain's; frames, environments and spaces of processes
- * are guarded by the name of the user under whom they were made.  A process that changes its user keeps
- * the name it was made under, which nothing can take from it, but gets the new one for its children.
+ * Every user has a name of the kernel below the domain's; frames, environments and spaces of
+ * processes are guarded by the name of the user under whom they were made.  A process that changes
+ * its user keeps the name it was made under, which nothing can take from it, but gets the new one
+ * for its children.
  */
 #include "exos/service/priv.h"
 
@@ -66,14 +67,13 @@ id_allowed(uint32_t id, uint32_t real, uint32_t effective, uint32_t saved)
 }
 
 static int64_t
-ids_write(struct proc *p, const struct svc *s, uint32_t *real, uint32_t *effective,
-	  uint32_t *saved)
+ids_write(struct proc *p, const struct svc *s, uint32_t *real, uint32_t *effective, uint32_t *saved)
 {
 	uint32_t r = (uint32_t)s->b, e = (uint32_t)s->c, v = (uint32_t)s->d;
 
-	if (p->cred.uid &&
-	    (!id_allowed(r, *real, *effective, *saved) ||
-	     !id_allowed(e, *real, *effective, *saved) || !id_allowed(v, *real, *effective, *saved)))
+	if (p->cred.uid && (!id_allowed(r, *real, *effective, *saved) ||
+			    !id_allowed(e, *real, *effective, *saved) ||
+			    !id_allowed(v, *real, *effective, *saved)))
 		return -EPERM;
 	*real = r == UINT32_MAX ? *real : r;
 	*effective = e == UINT32_MAX ? *effective : e;

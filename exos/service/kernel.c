@@ -2,8 +2,8 @@
 /*
  * The service's own calls of the kernel, and the fixed places of its environment.
  *
- * Everything that host tests replace is here and nothing else: calls that core.h has no function for,
- * the two ways in, and the making of the first process.  Records go through the batch page.
+ * Everything that host tests replace is here and nothing else: calls that core.h has no function
+ * for, the two ways in, and the making of the first process.  Records go through the batch page.
  */
 #define AEGIS_STUBS
 #include "exos/core/priv.h"
@@ -11,7 +11,7 @@
 #include "exos/service/service.h"
 #include <host/channel.h>
 
-#define BATCH	((void *)EXOS_BATCH)
+#define BATCH   ((void *)EXOS_BATCH)
 #define SERVICE ((struct service *)EXOS_PRIVATE)
 
 _Static_assert(SERVICE_PAGES + CORE_STATE_PAGES <= EXOS_PRIVATE_PAGES, "private pages");
@@ -237,7 +237,8 @@ kern_first_setup(struct proc *p)
 		core_setup_fill(BATCH, c, ROLE_PROCESS, p->env, p->space, p->cpu);
 		c->service_env = control()->env;
 		core_arena_unmap(c, 1);
-		core_setup_fill(BATCH, &(struct control){0}, ROLE_PROCESS, p->env, p->space, p->cpu);
+		core_setup_fill(BATCH, &(struct control){0}, ROLE_PROCESS, p->env, p->space,
+				p->cpu);
 		st = aegis_env_write(EXOS_CAP_OWN, p->env, EXOS_BATCH_OFFSET);
 		err = st < 0 ? core_error(st) : 0;
 	}

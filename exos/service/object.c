@@ -2,10 +2,10 @@
 /*
  * Objects: open file descriptions, and which process holds which.
  *
- * An object's number is its index with a generation above it, so that the number of one that is gone
- * names nothing.  Each process has a bit set of the objects it holds; fork copies it, the end of the
- * process, however it comes, empties it.  How many descriptors a process has for an object is its own
- * affair.
+ * An object's number is its index with a generation above it, so that the number of one that is
+ * gone names nothing.  Each process has a bit set of the objects it holds; fork copies it, the end
+ * of the process, however it comes, empties it.  How many descriptors a process has for an object
+ * is its own affair.
  *
  * A process that drops its last object of a file or ring loses the frames that came
  * with it.  Frames of file data are another matter: see file.c.

@@ -2,9 +2,9 @@
 /*
  * Names and metadata: the calls that take a path, or an object in its place.
  *
- * Paths are copied out of the message pages before anything looks at them.  Whoever has an information
- * page of a file sees changes of its metadata there: every call that changes some ends in
- * sfile_refresh.
+ * Paths are copied out of the message pages before anything looks at them.  Whoever has an
+ * information page of a file sees changes of its metadata there: every call that changes some ends
+ * in sfile_refresh.
  */
 #include "exos/service/priv.h"
 

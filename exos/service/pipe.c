@@ -2,17 +2,17 @@
 /*
  * Pipes, fifos, and the rings to the host.
  *
- * The service makes the ring, gives its frames to those who hold an object of it, and keeps the words
- * that say whether an end is still open: it survives every process, so a reader is told of the end of
- * the file however its writers ended.  It never moves a byte of a pipe.
+ * The service makes the ring, gives its frames to those who hold an object of it, and keeps the
+ * words that say whether an end is still open: it survives every process, so a reader is told of
+ * the end of the file however its writers ended.  It never moves a byte of a pipe.
  *
- * Opening a fifo waits for the other end without the service waiting: the first call makes the object,
- * which counts as an open end from then on, and answers -EAGAIN; the caller asks again when it was woken.
- * An end that came and went meanwhile has set `met`, and the open succeeds as it must.  Another open,
- * or the opener's end, takes an unfinished one back.
+ * Opening a fifo waits for the other end without the service waiting: the first call makes the
+ * object, which counts as an open end from then on, and answers -EAGAIN; the caller asks again when
+ * it was woken. An end that came and went meanwhile has set `met`, and the open succeeds as it
+ * must.  Another open, or the opener's end, takes an unfinished one back.
  *
- *  1. readers and writers count objects.  The host's end is counted by nobody: the supervisor keeps its
- *     word in the ring itself.
+ *  1. readers and writers count objects.  The host's end is counted by nobody: the supervisor keeps
+ * its word in the ring itself.
  *  2. A ring without objects is freed, unless it is the host's.
  */
 #include "exos/service/priv.h"

@@ -8,13 +8,13 @@
  * here blocks and nothing is locked.
  *
  * What the service is told by a process is untrusted: register words are checked in full width,
- * bytes of the message pages are copied before they are looked at, and words of shared pages (rings,
- * file information) are read once and believed only as far as their writer may set them.
+ * bytes of the message pages are copied before they are looked at, and words of shared pages
+ * (rings, file information) are read once and believed only as far as their writer may set them.
  *
  * Invariants, which service_check asserts:
  *  1. An object's refs is the number of processes that hold it, and is not 0.
- *  2. A file's opens (writers) is the number of its objects (open for writing); a file exists while it
- *     has objects, shares or patches and its inode lives.
+ *  2. A file's opens (writers) is the number of its objects (open for writing); a file exists while
+ * it has objects, shares or patches and its inode lives.
  *  3. A ring's readers and writers are the numbers of its objects of either kind.
  *  4. Only processes that are not over hold objects, shares, a working directory, message pages.
  *  5. A process that is a zombie has a parent that is not over; pids are unique.
@@ -33,34 +33,35 @@
 #include "exos/service/proto.h"
 #include "exos/tty/tty.h"
 
-#define PAGE	      4096u
-#define MSG_BYTES     (EXOS_MSG_PAGES * PAGE)
-#define PROC_MAX      1024u /* processes, zombies included */
-#define PID_MAX	      32768u
-#define HASH	      256u
-#define OBJ_MAX	      8192u
-#define OBJ_CHUNK     128u
-#define OBJ_WORDS     (OBJ_MAX / 64)
-#define OBJ_GEN_MAX   (1u << 18)
-#define PIPE_PAGES    16u
+#define PAGE           4096u
+#define MSG_BYTES      (EXOS_MSG_PAGES * PAGE)
+#define PROC_MAX       1024u /* processes, zombies included */
+#define PID_MAX        32768u
+#define HASH           256u
+#define OBJ_MAX        8192u
+#define OBJ_CHUNK      128u
+#define OBJ_WORDS      (OBJ_MAX / 64)
+#define OBJ_GEN_MAX    (1u << 18)
+#define PIPE_PAGES     16u
 #define EXOS_IMAGE_MAX 256u /* pages of the image: up to EXOS_AREA */
-#define NAME_FIRST    8u /* capability slots of users' names */
-#define NAME_MAX_SLOT 64u
-#define WINDOWS	      8u
-#define POOL	      32u
+#define NAME_FIRST     8u   /* capability slots of users' names */
+#define NAME_MAX_SLOT  64u
+#define WINDOWS        8u
+#define POOL           32u
 #ifndef EXOS_OS_RELEASE /* what uname and /proc say */
 #define EXOS_OS_RELEASE "6.1.0-exos"
 #define EXOS_OS_VERSION "#1 SMP Aegis"
 #endif
 #ifndef EXOS_CAP_USER
-#define EXOS_CAP_USER 3u /* process: the name under which it makes children, if not EXOS_CAP_OWN */
+#define EXOS_CAP_USER 3u /* process: the name under which it makes children, if not EXOS_CAP_OWN \
+			  */
 #endif
 #ifndef SVC_UID /* SVC_SETIDS: which */
-#define SVC_UID	   0u
-#define SVC_GID	   1u
+#define SVC_UID    0u
+#define SVC_GID    1u
 #define SVC_GROUPS 2u
 #endif
-#define CMDLINE_MAX   (MSG_BYTES - SVC_PATH2)
+#define CMDLINE_MAX (MSG_BYTES - SVC_PATH2)
 
 /* Private pages below those of the core. */
 #define SERVICE_PAGES 14u
@@ -74,18 +75,18 @@ struct patch_file;
 /* The two ends of a ring, and the frames behind it. */
 struct pipe {
 	struct ring_shared *shared; /* the service's own mapping of the header */
-	uint8_t *data;		    /* host terminal rings only */
+	uint8_t *data;              /* host terminal rings only */
 	uint32_t pages;
 	uint32_t frames[17];
 	uint32_t readers, writers; /* objects */
-	struct sfile *file;	   /* fifos */
-	bool host;		   /* frames are the supervisor's, one end is the host; never freed */
+	struct sfile *file;        /* fifos */
+	bool host; /* frames are the supervisor's, one end is the host; never freed */
 };
 
 /* A file that is open somewhere, mapped somewhere, or patched. */
 struct sfile {
 	struct fs_inode *inode; /* not referenced: inode_gone comes first */
-	uint32_t info_frame;	/* FS_NO_PFN: none (fifos) */
+	uint32_t info_frame;    /* FS_NO_PFN: none (fifos) */
 	struct svc_file_info *info;
 	uint32_t opens, writers;
 	struct share *shares;
@@ -105,21 +106,21 @@ struct share {
 struct object {
 	uint32_t refs; /* 0: free */
 	uint32_t generation;
-	uint32_t type;	/* enum svc_type */
-	uint32_t flags; /* Linux open flags */
+	uint32_t type;          /* enum svc_type */
+	uint32_t flags;         /* Linux open flags */
 	struct fs_inode *inode; /* referenced, or NULL */
 	struct sfile *file;
 	struct pipe *pipe;
-	bool met;	 /* fifo being opened: the other end was there meanwhile */
-	bool read;	 /* pipes: counts as a reader */
-	bool write;	 /* files, pipes: counts as a writer */
+	bool met;        /* fifo being opened: the other end was there meanwhile */
+	bool read;       /* pipes: counts as a reader */
+	bool write;      /* files, pipes: counts as a writer */
 	uint64_t cookie; /* place in a directory */
 };
 
 /* ---- processes ---- */
 
 enum proc_state {
-	PROC_NEW,    /* forked, not started */
+	PROC_NEW, /* forked, not started */
 	PROC_LIVE,
 	PROC_ZOMBIE, /* over, not waited for */
 	PROC_DEAD,   /* over, nobody will ask; goes when the kernel has let go of it */
@@ -138,9 +139,9 @@ struct proc {
 	int32_t pid, pgid, sid;
 	uint32_t env, space, generation, cpu;
 	uint32_t env_frame;
-	uint32_t slot;	     /* of the name under which it was made */
-	uint32_t child_slot; /* of the name under which it makes others */
-	uint32_t own_slot;   /* in its own table: capability for its children */
+	uint32_t slot;                       /* of the name under which it was made */
+	uint32_t child_slot;                 /* of the name under which it makes others */
+	uint32_t own_slot;                   /* in its own table: capability for its children */
 	uint32_t frames[1 + EXOS_MSG_PAGES]; /* mail, message pages */
 	struct mail *mail;
 	uint8_t *msg;
@@ -151,15 +152,15 @@ struct proc {
 	uint64_t *held; /* bit set of object indices, OBJ_WORDS */
 	uint32_t held_count;
 	struct share *shares;
-	uint32_t opening;	 /* fifo object whose other end is awaited, or SVC_CWD */
-	int32_t status;		 /* wait status */
-	int32_t stop_signal;	 /* 0: runs */
+	uint32_t opening;    /* fifo object whose other end is awaited, or SVC_CWD */
+	int32_t status;      /* wait status */
+	int32_t stop_signal; /* 0: runs */
 	bool stop_news, continue_news;
 	bool execed;
 	bool vfork; /* parent waits for exec or end */
 	bool tty_waits;
 	struct tty_read tty_read;
-	uint64_t time_ns;	     /* at the end */
+	uint64_t time_ns;               /* at the end */
 	uint64_t child_user, child_sys; /* of children waited for */
 	uint64_t start_ns;
 	char comm[LX_COMM_LEN];
@@ -219,13 +220,13 @@ _Static_assert(sizeof(struct service) <= SERVICE_PAGES * PAGE, "private pages");
 
 /* ---- kernel.c: the calls of the kernel that core.h does not have; replaced in host tests ---- */
 int kern_process_alloc(uint32_t slot, struct proc *p, const uint32_t frames[6]);
-int kern_env_end(uint32_t env);	    /* 0 gone, 1 call again, negative: refused */
+int kern_env_end(uint32_t env);     /* 0 gone, 1 call again, negative: refused */
 int kern_space_end(uint32_t space); /* the same */
 int kern_env_read(uint32_t env, struct aegis_env_info *out); /* 0, or -ESRCH */
 int kern_name_derive(uint32_t slot);
 void kern_name_drop(uint32_t slot);
 int kern_grant(uint32_t from, uint32_t env, uint32_t rights, uint32_t to);
-void kern_start(uint32_t env);	/* first wake */
+void kern_start(uint32_t env);  /* first wake */
 void kern_upcall(uint32_t env); /* wake with AEGIS_WAKE_UPCALL */
 void kern_wake_host(uint32_t env);
 void kern_wake_self(void);
@@ -236,11 +237,11 @@ void kern_memory_read(uint64_t *free_pages, uint64_t *total_pages);
 uint32_t kern_cpus(void);
 uint64_t kern_tsc_khz(void);
 uint32_t kern_system_frame(void); /* FS_NO_PFN: unknown */
-const void *kern_image(void);	  /* the image as the service has it mapped, or NULL */
+const void *kern_image(void);     /* the image as the service has it mapped, or NULL */
 
 /* Rights of a user's name that its processes get: not to take it from others. */
-#define RIGHTS_OWN                                                                                 \
-	(AEGIS_READ | AEGIS_WRITE | AEGIS_ALLOC | AEGIS_CONTROL | AEGIS_WAKE | AEGIS_CALL |        \
+#define RIGHTS_OWN                                                                          \
+	(AEGIS_READ | AEGIS_WRITE | AEGIS_ALLOC | AEGIS_CONTROL | AEGIS_WAKE | AEGIS_CALL | \
 	 AEGIS_GRANT | AEGIS_SLICE | AEGIS_DERIVE)
 #define RIGHTS_DOMAIN (AEGIS_CALL | AEGIS_WAKE)
 
@@ -278,7 +279,7 @@ struct sfile *sfile_find(const struct fs_inode *inode);
 void sfile_put(struct service *sv, struct sfile *file); /* frees it if nothing needs it */
 void sfile_gone(void *ctx, struct fs_inode *inode);
 void sfile_page_gone(void *ctx, struct fs_inode *inode, uint64_t index, uint32_t pfn,
-		    enum fs_page_state was);
+		     enum fs_page_state was);
 bool sfile_live(void *ctx, struct fs_inode *inode, struct fs_live *out);
 void sfile_size_cut(void *ctx, struct fs_inode *inode, uint64_t size);
 /* Writes what stat says into the info page, if there is one. */

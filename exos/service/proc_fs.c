@@ -2,10 +2,10 @@
 /*
  * /proc: what the service knows, as files.
  *
- * A provider for a synthetic tree of the file system.  A node's key is its kind, and above it the pid
- * of the process it is about (0: none); nothing is remembered between calls but the name that `next`
- * hands out.  The text itself is exos/proc's.  Figures that only the process itself has (its mappings,
- * its descriptors) are not shown.
+ * A provider for a synthetic tree of the file system.  A node's key is its kind, and above it the
+ * pid of the process it is about (0: none); nothing is remembered between calls but the name that
+ * `next` hands out.  The text itself is exos/proc's.  Figures that only the process itself has (its
+ * mappings, its descriptors) are not shown.
  *
  *  1. Cookies: the system's entries come first, then processes by ascending pid.
  *  2. A key whose process is gone answers -ENOENT everywhere.
@@ -241,8 +241,9 @@ proc_readlink(void *ctx, const struct fs_cred *cred, uint64_t key, char *buf, si
 	int got;
 
 	if (key_kind(key) == SELF)
-		return text_give(text, (size_t)format(text, sizeof(text), "%u",
-						      (uint32_t)cred->caller), buf, size);
+		return text_give(text,
+				 (size_t)format(text, sizeof(text), "%u", (uint32_t)cred->caller),
+				 buf, size);
 	if (!p)
 		return -ENOENT;
 	if (cred->uid && cred->uid != p->ruid)

@@ -3,15 +3,15 @@
  * The process table: numbers, birth, exec.
  *
  * A process has an environment and a space of its own, made under the name of its user, so that
- * processes of one user can reach each other's and nobody else's.  The service gives it at birth what
- * it cannot get by itself: the image, the system page, its mail page, which only the service writes,
- * and the message pages, which both write.  Everything else its parent puts there; the very first
- * process is put together in kernel.c.
+ * processes of one user can reach each other's and nobody else's.  The service gives it at birth
+ * what it cannot get by itself: the image, the system page, its mail page, which only the service
+ * writes, and the message pages, which both write.  Everything else its parent puts there; the very
+ * first process is put together in kernel.c.
  *
  *  1. A pid is not reused while a process, a group or a session has that number.
  *  2. The environment's number finds the process only while it is not over.
- *  3. Mail is written by the service alone; its frame is guarded by the domain's name, which processes
- *     cannot use to bind anything.
+ *  3. Mail is written by the service alone; its frame is guarded by the domain's name, which
+ * processes cannot use to bind anything.
  */
 #include "exos/service/priv.h"
 
@@ -179,8 +179,7 @@ proc_bind(struct service *sv, struct proc *p)
 		core_frames_free(&p->env_frame, 1);
 	}
 	if (!err)
-		err = kern_grant(p->slot, p->env, RIGHTS_OWN,
-				 EXOS_CAP_OWN);
+		err = kern_grant(p->slot, p->env, RIGHTS_OWN, EXOS_CAP_OWN);
 	if (!err)
 		err = kern_grant(EXOS_CAP_OWN, p->env, RIGHTS_DOMAIN, EXOS_CAP_DOMAIN);
 	return err;

@@ -2,9 +2,9 @@
 /*
  * Dispatch: who calls, what for.
  *
- * The kernel says which environment calls; the message says nothing about it.  The supervisor may use
- * the SVC_HOST_ operations and nothing else; everybody else must be the environment of a live process
- * and may not.  Long words of the message are the operation's to check.
+ * The kernel says which environment calls; the message says nothing about it.  The supervisor may
+ * use the SVC_HOST_ operations and nothing else; everybody else must be the environment of a live
+ * process and may not.  Long words of the message are the operation's to check.
  */
 #include "exos/service/priv.h"
 
@@ -79,9 +79,8 @@ first_record(struct service *sv, struct proc *p)
 	memset(first, 0, sizeof(*first));
 	for (uint32_t i = 0; i < 3; i++) {
 		struct svc_opened opened;
-		struct object *o = sv->first_fd[i] == UINT32_MAX
-					   ? NULL
-					   : object_find(sv, p, sv->first_fd[i]);
+		struct object *o =
+			sv->first_fd[i] == UINT32_MAX ? NULL : object_find(sv, p, sv->first_fd[i]);
 
 		first->fds[i] = o ? sv->first_fd[i] : UINT32_MAX;
 		if (!o)

@@ -2,10 +2,10 @@
 /*
  * Signals to others, process groups, sessions.
  *
- * The service decides who may signal whom and writes the signal into the receiver's mail; what it does
- * there (blocked, ignored, caught) is the receiver's own affair.  Only SIGKILL is done here, because the
- * receiver must not have a say.  Mail keeps a count per signal and the details of the latest: signals
- * of one number that come together become one, as they may.
+ * The service decides who may signal whom and writes the signal into the receiver's mail; what it
+ * does there (blocked, ignored, caught) is the receiver's own affair.  Only SIGKILL is done here,
+ * because the receiver must not have a say.  Mail keeps a count per signal and the details of the
+ * latest: signals of one number that come together become one, as they may.
  */
 #include "exos/service/priv.h"
 
@@ -31,7 +31,8 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 		kern_upcall(p->env);
 }
 
-/* To every process that `means` picks, `last` last; SIGKILL changes the list, so start over then. */
+/* To every process that `means` picks, `last` last; SIGKILL changes the list, so start over then.
+ */
 void
 signal_group(struct service *sv, int32_t pgid, const struct sig *sig)
 {
@@ -86,8 +87,8 @@ kill_permitted(const struct proc *p, const struct proc *target, int32_t signal)
 {
 	if (!p->cred.uid || p == target)
 		return true;
-	if (p->cred.uid == target->ruid || p->cred.uid == target->suid ||
-	    p->ruid == target->ruid || p->ruid == target->suid)
+	if (p->cred.uid == target->ruid || p->cred.uid == target->suid || p->ruid == target->ruid ||
+	    p->ruid == target->suid)
 		return true;
 	return signal == LX_SIGCONT && p->sid == target->sid;
 }

@@ -2,12 +2,12 @@
 /*
  * The domain's beginning, and the rounds of the main loop.
  *
- * Everything comes from the host page: the archive becomes the root directory, its frames staying where
- * they are; the manifest says what the first process is and what its descriptors are.  What goes wrong
- * here goes wrong before any program runs, and ends the domain with a line in the log.
+ * Everything comes from the host page: the archive becomes the root directory, its frames staying
+ * where they are; the manifest says what the first process is and what its descriptors are.  What
+ * goes wrong here goes wrong before any program runs, and ends the domain with a line in the log.
  *
- * A round of the main loop does what a transfer cannot: it finds processes that the kernel ended, and
- * finishes the destruction of spaces.
+ * A round of the main loop does what a transfer cannot: it finds processes that the kernel ended,
+ * and finishes the destruction of spaces.
  */
 #include "exos/service/priv.h"
 #include <host/channel.h>
@@ -295,8 +295,7 @@ image_is_data(uint32_t page)
 	if (!image || head->phentsize != sizeof(struct elf_segment))
 		return false;
 	for (uint32_t i = 0; i < head->phnum; i++) {
-		const struct elf_segment *s =
-			(const void *)(image + head->phoff + i * sizeof(*s));
+		const struct elf_segment *s = (const void *)(image + head->phoff + i * sizeof(*s));
 		uint64_t at = s->vaddr % EXOS_BASE;
 
 		if (s->type == 1 && s->flags & 2 && (at & ~(uint64_t)(PAGE - 1)) <= page * PAGE &&

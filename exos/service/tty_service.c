@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The domain's terminal: the line discipline of exos/tty between the host's rings and the processes.
+ * The domain's terminal: the line discipline of exos/tty between the host's rings and the
+ * processes.
  *
- * term_pump moves what can move, in both directions, and is called whenever either side did something.
- * Nothing waits here: a process that cannot go on is noted and woken when anything changed, and asks
- * again.  Signals that the terminal makes due are raised at once.
+ * term_pump moves what can move, in both directions, and is called whenever either side did
+ * something. Nothing waits here: a process that cannot go on is noted and woken when anything
+ * changed, and asks again.  Signals that the terminal makes due are raised at once.
  *
  * A process says itself, in bits of a call's word d, whether it ignores or blocks SIGTTIN (1) and
  * SIGTTOU (2): that decides only what becomes of its own call.
