@@ -470,7 +470,7 @@ world_open(uint64_t total)
 		for (uint32_t n = 0; n < 3; n++) {
 			struct flow *f = &flow[d][n];
 
-			f->total = total ? total / 2 + random_below((uint32_t)total) : 0;
+			f->total = total && random_below(3) ? 1 + random_below((uint32_t)total) : 0;
 			f->window = n && !d ? CHANNEL_CREDIT_OUT : 0;
 			f->credit = f->window;
 			s->domain[d].stream[n].credit = f->credit;
@@ -545,7 +545,7 @@ test_flow(void)
 	bool good = true;
 
 	for (uint32_t round = 0; round < 40 && good; round++) {
-		world_open(random_below(4) ? 400000 : 300);
+		world_open(random_below(4) ? 600000 : 300);
 		good = world_run(3000000);
 		for (uint32_t d = 0; d < DOMAINS && good; d++) {
 			good &= exits[d] == 1 && exit_value[d] == 40 + d;
@@ -567,6 +567,7 @@ test_close(void)
 	bool good;
 
 	world_open(200000);
+	flow[0][1].total = 200000;
 	for (uint32_t i = 0; i < 2000; i++) {
 		writer_step(0, 1);
 		supervisor_step();
@@ -604,6 +605,24 @@ test_demand(void)
 		link_some();
 	}
 	check(flow[0][0].closed, "the host hears that nobody reads any more");
+}
+
+/* A reader that begins to wait between the supervisor's look and its sleep. */
+static void
+test_race(void)
+{
+	world_open(1000);
+	for (uint32_t i = 0; i < 100 && !supervisor_asleep; i++)
+		supervisor_step();
+	supervisor_wake();
+	supervisor_step();
+	reader_step(0);
+	for (uint32_t i = 0; i < 100; i++) {
+		supervisor_step();
+		link_some();
+	}
+	check(flow[0][0].credit == RING_PAGES * RING_PAGE,
+	      "a reader that waits while the supervisor goes to sleep is seen");
 }
 
 /* A background writer does not keep a domain that ended from ending. */
@@ -762,13 +781,19 @@ test_scribble(void)
 	static const uint64_t odd[] = {0, 1, UINT64_MAX, 1ul << 63, 65536, 65537, 4096};
 	bool good;
 
-	world_open(100000);
+	world_open(0);
+	for (uint32_t n = 0; n < 3; n++)
+		flow[0][n].total = 2000000;
 	/* Domain 1 is hostile; of domain 0 everything must still arrive. */
 	flow[1][0].closed = true; /* its content does not matter */
-	flow[1][1].closed = flow[1][2].closed = true;
+	for (uint32_t n = 1; n < 3; n++) {
+		flow[1][n].closed = true;
+		flow[1][n].credit = s->domain[1].stream[n].credit = CHANNEL_CREDIT_MAX;
+		s->domain[1].stream[n].kind = HOST_TTY; /* never ends by itself */
+	}
 	for (uint32_t i = 0; i < 400000; i++) {
 		uint64_t *words = (uint64_t *)ring_at[1][random_below(3)];
-		uint32_t at = random_below(sizeof(struct ring_shared) / 8);
+		uint32_t at = random_below(2) ? 0 : random_below(sizeof(struct ring_shared) / 8);
 
 		words[at] = random_below(2) ? odd[random_below(7)] : words[at] + random_below(9000);
 		host_input(0);
@@ -809,6 +834,7 @@ main(int argc, char **argv)
 	test_flow();
 	test_close();
 	test_demand();
+	test_race();
 	test_ending();
 	test_terminal();
 	test_lies();
