@@ -8,6 +8,7 @@
  */
 #define AEGIS_STUBS
 #include "exos/fd/priv.h"
+#include "exos/proc/process.h"
 
 #include <cpuid.h>
 
@@ -39,4 +40,18 @@ random_hardware(uint64_t *out)
 			return true;
 	}
 	return false;
+}
+
+static bool
+signal_ignored(int sig)
+{
+	const struct signals *s = &process()->sig;
+
+	return s->action[sig].handler == LX_SIG_IGN || (s->mask & LX_SIGBIT(sig));
+}
+
+uint64_t
+tty_signals_ignored(void)
+{
+	return (uint64_t)signal_ignored(LX_SIGTTIN) | (uint64_t)signal_ignored(LX_SIGTTOU) << 1;
 }

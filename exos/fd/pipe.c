@@ -7,8 +7,9 @@
  * 1. A write of at most LX_PIPE_BUF bytes is seen whole or not at all: the write lock is held from
  * the look at the room until head moves.
  * 2. A process sleeps only after it noted itself as a waiter and looked again.
- * 3. Whoever moved bytes wakes those noted at the other end, and asks the service to wake the
- *    supervisor if the other end is the host and waits.
+ * 3. Whoever moved bytes wakes those noted at the other end.  If that is the host, and the
+ * supervisor sleeps and waits for it, the service is asked to wake it; also when a reader was
+ * noted.
  *
  * Ends are opened and closed by the service, which alone changes write_open and read_open and wakes
  * all waiters then.
@@ -23,14 +24,22 @@ open_load(const uint32_t *word)
 	return __atomic_load_n(word, __ATOMIC_ACQUIRE) != 0;
 }
 
-/* The host is asked to look only if it said that it waits. */
+/* The supervisor is asked to look, if it sleeps and said that it waits from `n` on. */
 static void
-host_kick(struct file *f, uint32_t *waits)
+host_kick(struct file *f, uint32_t *waits, uint32_t n)
 {
-	if (!f->host || !__atomic_load_n(waits, __ATOMIC_RELAXED))
-		return;
-	if (__atomic_exchange_n(waits, 0, __ATOMIC_ACQ_REL))
+	uint32_t wants = f->host ? __atomic_load_n(waits, __ATOMIC_RELAXED) : 0;
+
+	if (wants && n >= wants && __atomic_exchange_n(waits, 0, __ATOMIC_ACQ_REL))
 		service(SVC_KICK, f->obj, 0, 0, 0);
+}
+
+/* After bytes were read, and after a reader was noted: the host sends only what somebody waits for.
+ */
+static void
+host_kick_room(struct file *f)
+{
+	host_kick(f, &f->ring.shared->host_waits_room, ring_room(&f->ring));
 }
 
 /*
@@ -46,11 +55,10 @@ ring_sleep(struct file *f, uint32_t slots[RING_WAITERS], uint32_t seen,
 
 	if (!waiter_note(slots))
 		deadline = core_now_ns() + WAIT_SHORT_NS;
-	/* The host sends nothing before somebody wants it. */
-	if (slots == f->ring.shared->readers_waiting)
-		host_kick(f, &f->ring.shared->host_waits_room);
-	if (must_wait(f, need))
+	if (must_wait(f, need)) {
+		host_kick_room(f);
 		err = wait_event(seen, deadline);
+	}
 	waiter_clear(slots);
 	return err;
 }
@@ -114,7 +122,7 @@ pipe_read(struct file *f, struct io *io)
 		}
 		if (got > 0) {
 			waiters_wake(s->writers_waiting);
-			host_kick(f, &s->host_waits_room);
+			host_kick_room(f);
 		}
 		if (got || !open)
 			return got;
@@ -185,7 +193,7 @@ pipe_write(struct file *f, struct io *io)
 		if (got > 0) {
 			done += (size_t)got;
 			waiters_wake(s->readers_waiting);
-			host_kick(f, &s->host_waits_data);
+			host_kick(f, &s->host_waits_data, UINT32_MAX);
 			continue;
 		}
 		if (!got && (file_flags(f) & LX_O_NONBLOCK))
@@ -208,10 +216,10 @@ pipe_poll(struct file *f, bool note)
 	if (file_readable(f)) {
 		if (note && !waiter_note(s->readers_waiting))
 			bits |= FILE_POLL_FULL;
-		if (note)
-			host_kick(f, &s->host_waits_room);
 		if (!open_load(&s->write_open))
 			bits |= LX_POLLHUP;
+		if (note && !bits && !ring_used(&f->ring))
+			host_kick_room(f);
 		if (ring_used(&f->ring))
 			bits |= LX_POLLIN | LX_POLLRDNORM;
 	}

@@ -140,6 +140,8 @@ void waiters_wake(uint32_t slots[RING_WAITERS]);
 /* machine.c */
 bool env_gone(uint32_t env);
 bool random_hardware(uint64_t *out);
+/* Bit 0: SIGTTIN is ignored or blocked; bit 1: SIGTTOU. */
+uint64_t tty_signals_ignored(void);
 
 /* pipe.c */
 int64_t pipe_read(struct file *f, struct io *io);

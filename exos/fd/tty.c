@@ -21,6 +21,7 @@ int64_t
 tty_file_read(struct file *f, struct io *io)
 {
 	uint64_t n = io->left < TTY_CHUNK ? io->left : TTY_CHUNK;
+	struct svc s;
 	uint32_t seen;
 	int64_t got;
 
@@ -28,12 +29,17 @@ tty_file_read(struct file *f, struct io *io)
 		return 0;
 	for (;;) {
 		seen = core_events();
-		got = service(SVC_TTY_READ, f->obj, n, nonblocking(f), 0);
+		s = (struct svc){.op = SVC_TTY_READ,
+				 .a = f->obj,
+				 .b = n,
+				 .c = nonblocking(f),
+				 .d = tty_signals_ignored()};
+		got = svc_call(&s);
 		if (got != -EAGAIN)
 			break;
 		if (nonblocking(f))
 			return -EAGAIN;
-		got = wait_event(seen, AEGIS_NEVER);
+		got = wait_event(seen, s.a ? s.a : AEGIS_NEVER);
 		if (got)
 			return got;
 	}
@@ -55,7 +61,7 @@ chunk_write(struct file *f, size_t n)
 
 	while (done < n) {
 		seen = core_events();
-		got = service(SVC_TTY_WRITE, f->obj, n - done, 0, 0);
+		got = service(SVC_TTY_WRITE, f->obj, n - done, 0, tty_signals_ignored());
 		if (got > 0 && (size_t)got <= n - done) {
 			done += (size_t)got;
 			memmove(msg(0), (uint8_t *)msg(0) + got, n - done);
@@ -103,7 +109,7 @@ tty_file_ioctl(struct file *f, uint32_t request, uint64_t argument)
 		seen = core_events();
 		if (size && tty_ioctl_reads(request) && copy_in(msg(0), argument, size))
 			return -EFAULT;
-		got = service(SVC_TTY_IOCTL, f->obj, request, argument, 0);
+		got = service(SVC_TTY_IOCTL, f->obj, request, argument, tty_signals_ignored());
 		if (got == -EAGAIN && wait_event(seen, AEGIS_NEVER))
 			return -LX_ERESTARTSYS;
 	} while (got == -EAGAIN);

@@ -119,6 +119,12 @@ random_hardware(uint64_t *out)
 	return true;
 }
 
+uint64_t
+tty_signals_ignored(void)
+{
+	return 0;
+}
+
 /* ---- time and waiting ---- */
 
 uint64_t

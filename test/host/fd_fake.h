@@ -56,6 +56,7 @@ struct fake_world {
 	bool env_dead[FAKE_ENVS];
 	uint64_t calls[SVC_OPS];
 	uint32_t kicks;
+	bool host_pipes; /* new pipes are as if the other end were the host */
 	struct svc last; /* as the service got it */
 	struct fake_inode inodes[FAKE_INODES];
 	struct fake_pipe pipes[64];
@@ -87,6 +88,7 @@ void fake_unbind_frame(uint32_t pfn); /* in this process */
 /* exos/fd/machine.c */
 bool env_gone(uint32_t env);
 bool random_hardware(uint64_t *out);
+uint64_t tty_signals_ignored(void);
 
 struct fake_inode *fake_file(const char *name); /* made if missing */
 static inline void *

@@ -195,7 +195,42 @@ test_pipe_locks(void)
 	fake_signal = 0;
 	for (uint32_t i = 0; i < RING_WAITERS; i++)
 		check(ring_of_pipe(n)->readers_waiting[i] == 0, "no waiter is left in a slot");
-	world->pipes[n].host = true;
+	fd_end(p[0]);
+	fd_end(p[1]);
+}
+
+static void
+test_host(void)
+{
+	struct ring_shared *ring;
+	uint8_t buf[8192];
+	int p[2], n = 0;
+
+	world->host_pipes = true;
+	SYS(pipe2, P(p), LX_O_NONBLOCK);
+	world->host_pipes = false;
+	while (world->pipes[n + 1].used)
+		n++;
+	ring = ring_of_pipe(n);
+	put(p[1], buf, 8192);
+	check(world->kicks == 0, "a supervisor that does not wait is not woken");
+	ring->host_waits_data = 1;
+	put(p[1], buf, 1);
+	put(p[1], buf, 1);
+	check(world->kicks == 1, "one that waits for data is, once");
+	ring->host_waits_room = 60000;
+	get(p[0], buf, 1);
+	check(world->kicks == 1, "too little room");
+	get(p[0], buf, 8192);
+	check(world->kicks == 2, "enough room");
+	get(p[0], buf, 8192);
+	ring->host_waits_room = 1;
+	check(!SYS(poll, P((&(struct lx_pollfd){p[0], LX_POLLIN, 0})), 1, 5) && world->kicks == 3,
+	      "a reader who waits tells");
+	ring->write_error = ENOSPC;
+	ring->read_open = 0;
+	fake_signal = 0;
+	check(put(p[1], buf, 1) == -ENOSPC && !fake_signal, "the host's error");
 	fd_end(p[0]);
 	fd_end(p[1]);
 }
@@ -442,6 +477,7 @@ main(void)
 	test_pipe_alone();
 	test_pipe_many();
 	test_pipe_locks();
+	test_host();
 	test_poll();
 	test_devices();
 	test_tty();

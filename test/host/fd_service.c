@@ -196,7 +196,8 @@ op_pipe(struct svc *s)
 
 	while (p->used)
 		p++;
-	*p = (struct fake_pipe){.used = true, .pages = 16, .readers = 1, .writers = 1};
+	*p = (struct fake_pipe){
+		.used = true, .pages = 16, .readers = 1, .writers = 1, .host = world->host_pipes};
 	for (int i = 0; i < 17; i++)
 		p->frames[i] = fake_frame_alloc();
 	((struct ring_shared *)fake_frame(p->frames[0]))->read_open = 1;
@@ -206,7 +207,8 @@ op_pipe(struct svc *s)
 		world->objects[obj[i]].pipe = p;
 		out[i] = (struct svc_opened){.obj = (uint32_t)obj[i],
 					     .type = world->objects[obj[i]].type,
-					     .ring_pages = 16};
+					     .ring_pages = 16,
+					     .host = p->host};
 		memcpy(out[i].frames, p->frames, sizeof(p->frames));
 	}
 	memcpy(MSG, out, sizeof(out));
