@@ -567,7 +567,7 @@ test_close(void)
 	bool good;
 
 	world_open(200000);
-	flow[0][1].total = 200000;
+	flow[0][1].total = flow[0][2].total = 200000;
 	for (uint32_t i = 0; i < 2000; i++) {
 		writer_step(0, 1);
 		supervisor_step();

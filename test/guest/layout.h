@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Offsets into struct guest that assembly and C share; guest.c pins them. */
+#ifndef GUEST_LAYOUT_H
+#define GUEST_LAYOUT_H
+
+#define GUEST_DEFER   0
+#define GUEST_PENDING 4
+#define GUEST_STACK   64
+#define GUEST_RESUME  72
+#define GUEST_BEGAN   128 /* registers as begin_entry found them, in the order of struct seen */
+#define GUEST_FS      256
+#define GUEST_BEGINS  264
+#define GUEST_MESSAGE 512
+#define GUEST_CALLER  608
+
+#define FRAME_RESERVED 28
+#define FRAME_RAX      32
+#define FRAME_RCX      40
+#define FRAME_RDX      48
+#define FRAME_RSI      56
+#define FRAME_RDI      64
+#define FRAME_R8       72
+#define FRAME_R9       80
+#define FRAME_R10      88
+#define FRAME_R11      96
+#define FRAME_RIP      104
+
+#define CALL_NULL   0x41450000
+#define CALL_RETURN (0x41450000 + 31)
+
+#endif
