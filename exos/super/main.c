@@ -42,15 +42,22 @@ look(struct super *s)
 	return moved;
 }
 
-static void
+/* True: one has ended, and its domain is to end. */
+static bool
 services_check(struct super *s)
 {
+	bool ended = false;
+
 	for (uint32_t i = 0; i < s->domain_count; i++) {
 		struct domain *d = &s->domain[i];
 
-		if (d->state == DOMAIN_RUNNING && super_env_ended(d))
-			super_domain_end(d, CHANNEL_EXITED, 125);
+		if (d->state != DOMAIN_RUNNING || !super_env_ended(d))
+			continue;
+		d->broken = true;
+		super_domain_end(d, CHANNEL_EXITED, 125);
+		ended = true;
 	}
+	return ended;
 }
 
 static bool
@@ -70,7 +77,8 @@ loop(struct super *s)
 			continue;
 		if (over(s))
 			return;
-		services_check(s);
+		if (services_check(s))
+			continue;
 		if (!super_pump_arm(s))
 			core_block(seen, busy ? core_now_ns() + AGAIN_NS : AEGIS_NEVER);
 		super_pump_disarm(s);
@@ -128,5 +136,5 @@ super_start(const struct aegis_boot_page *boot)
 		s->domain[0].stream[n].credit = CHANNEL_CREDIT_OUT;
 	domains_start(s);
 	loop(s);
-	machine_end(0);
+	machine_end(s->domain[0].broken);
 }

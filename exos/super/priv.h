@@ -111,6 +111,7 @@ struct domain {
 	uint16_t window[4];
 	uint32_t close_error[CHANNEL_STREAMS];
 	uint32_t exit_kind, exit_value;
+	bool broken; /* its service ended */
 };
 
 struct super {

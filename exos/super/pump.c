@@ -321,7 +321,9 @@ exit_send(struct super *s, struct domain *d)
 	}
 	if (!super_link_room(s))
 		return false;
-	control_send(s, CHANNEL_EXIT, d->number, 0, 2, d->exit_kind, d->exit_value);
+	/* Without an EXIT the host says that the machine failed, and shows the log. */
+	if (d->number || !d->broken)
+		control_send(s, CHANNEL_EXIT, d->number, 0, 2, d->exit_kind, d->exit_value);
 	d->state = DOMAIN_OVER;
 	return true;
 }

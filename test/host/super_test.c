@@ -3,10 +3,10 @@
  * The supervisor's pump between a host and domains that are both random.
  *
  * The real pump, receiver and teller run over a fake link and fake services.  The model's host
- * checks every byte against the channel's rules and grants credit at random; writers and readers of
- * the rings move random amounts, and are only woken, and only wake the supervisor, as the protocol
- * says.  So a lost wake-up shows as a standstill.  Then come hosts that lie and domains that
- * scribble.
+ * checks every byte against the channel's rules and grants credit at random; writers and
+ * readers of the rings move random amounts, and are only woken, and only wake the supervisor,
+ * as the protocol says.  So a lost wake-up shows as a standstill.  Then come hosts that lie and
+ * domains that scribble.
  *
  * Prints TAP.  An argument changes the seed.
  */
