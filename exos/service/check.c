@@ -15,20 +15,23 @@ object_get(const struct service *sv, uint32_t index)
 static const char *
 check_parts(const struct service *sv, const struct object *o)
 {
-	uint32_t opens = 0, writers = 0, in = 0, out = 0;
+	uint32_t opens = 0, writers = 0, in = 0, out = 0, refs = 0;
 
-	if (!o->file && !o->pipe)
-		return o->type == SVC_T_FILE ? "a file object without a file" : NULL;
+	if (o->type == SVC_T_FILE && !o->file)
+		return "a file object without a file";
 	for (uint32_t i = 0; i < OBJ_MAX; i++) {
 		const struct object *other = object_get(sv, i);
 
 		if (!other || !other->refs)
 			continue;
+		refs += o->inode && other->inode == o->inode;
 		opens += o->file && other->file == o->file;
 		writers += o->file && other->file == o->file && other->write;
 		in += o->pipe && other->pipe == o->pipe && other->read;
 		out += o->pipe && other->pipe == o->pipe && other->write;
 	}
+	if (o->inode && fs_refs(o->inode) < refs)
+		return "references of an inode";
 	if (o->file && (o->file->opens != opens || o->file->writers != writers))
 		return "opens or writers of a file";
 	if (o->file && (o->file->inode != o->inode || sfile_find(o->inode) != o->file))

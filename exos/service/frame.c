@@ -109,7 +109,13 @@ ops_free(void *ctx, void *ptr, size_t size)
 static int
 ops_frame_alloc(void *ctx, uint32_t *pfn)
 {
-	return frame_take(ctx, pfn);
+	int err = frame_take(ctx, pfn);
+
+	if (!err && !frame_window(ctx, *pfn)) {
+		frame_give(ctx, *pfn);
+		err = -ENOMEM;
+	}
+	return err;
 }
 
 static void
@@ -119,14 +125,21 @@ ops_frame_free(void *ctx, uint32_t pfn)
 }
 
 /*
- * A window fails only when the kernel has no table for the arena, which exists since the first one
- * was made; then nothing sensible can be done for a copy that is half way.
+ * A new frame is seen at once, so that no memory is an error here and not when it is filled.
+ * Another window needs memory only if its place in the arena was given away meanwhile; then what
+ * the pool has is given up for it.
  */
 static uint8_t *
 window_must(struct service *sv, uint32_t pfn)
 {
 	uint8_t *at = frame_window(sv, pfn);
 
+	if (at)
+		return at;
+	frame_flush(sv);
+	core_frames_free(sv->pool, sv->pool_count);
+	sv->pool_count = 0;
+	at = frame_window(sv, pfn);
 	if (!at)
 		core_die("service: a frame cannot be mapped");
 	return at;

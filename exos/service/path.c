@@ -312,7 +312,8 @@ path_unlink(struct service *sv, struct proc *p, struct svc *s)
 		return err;
 	if (s->c)
 		return fs_rmdir(sv->fs, &p->cred, &path);
-	(void)fs_lookup(sv->fs, &p->cred, &path, 0, &inode);
+	if (fs_lookup(sv->fs, &p->cred, &path, 0, &inode))
+		inode = NULL;
 	err = fs_unlink(sv->fs, &p->cred, &path);
 	if (inode) {
 		if (!err)
@@ -336,7 +337,8 @@ path_rename(struct service *sv, struct proc *p, struct svc *s)
 		err = path_get(sv, p, s->c, s->d, 1, &to);
 	if (err)
 		return err;
-	(void)fs_lookup(sv->fs, &p->cred, &to, 0, &target);
+	if (fs_lookup(sv->fs, &p->cred, &to, 0, &target))
+		target = NULL;
 	err = fs_rename(sv->fs, &p->cred, &from, &to, (unsigned)s->e);
 	if (target) {
 		if (!err)

@@ -53,8 +53,9 @@
 #define EXOS_OS_VERSION "#1 SMP Aegis"
 #endif
 #ifndef EXOS_CAP_USER
-#define EXOS_CAP_USER 3u /* process: the name under which it makes children, if not EXOS_CAP_OWN \
-			  */
+#define EXOS_CAP_USER                                                              \
+	3u /* process: the name under which it makes children, if not EXOS_CAP_OWN \
+	    */
 #endif
 #ifndef SVC_UID /* SVC_SETIDS: which */
 #define SVC_UID    0u
@@ -344,6 +345,7 @@ void proc_unhash_env(struct service *sv, struct proc *p);
 void proc_mail(struct service *sv, struct proc *p);
 int64_t op_fork(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_start(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_vfork_done(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_abandon(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_exec(struct service *sv, struct proc *p, struct svc *s);
 int proc_exec_note(struct proc *p, const char *exe, size_t exe_len, const char *args, size_t n);

@@ -308,7 +308,6 @@ child_find(struct service *sv, struct proc *p, uint64_t pid)
 	return child && child->parent == p ? child : NULL;
 }
 
-/* Asked again, it says whether a vfork child still needs its parent to wait: -EAGAIN. */
 int64_t
 op_start(struct service *sv, struct proc *p, struct svc *s)
 {
@@ -319,9 +318,17 @@ op_start(struct service *sv, struct proc *p, struct svc *s)
 	if (child->state == PROC_NEW) {
 		child->state = PROC_LIVE;
 		kern_start(child->env);
-		return 0;
 	}
-	return child->vfork && child->state == PROC_LIVE ? -EAGAIN : 0;
+	return 0;
+}
+
+int64_t
+op_vfork_done(struct service *sv, struct proc *p, struct svc *s)
+{
+	const struct proc *child = child_find(sv, p, s->a);
+
+	/* Exec and the end of the child wake its parent. */
+	return !child || child->state != PROC_LIVE || !child->vfork;
 }
 
 int64_t
@@ -376,6 +383,9 @@ op_exec(struct service *sv, struct proc *p, struct svc *s)
 		return err;
 	if (s->b > CMDLINE_MAX)
 		return -E2BIG;
+	/* It will be the text of a link: /proc/PID/exe. */
+	if (strlen(sv->path[0]) != s->a)
+		return -EINVAL;
 	len = (int64_t)s->a;
 	if (sv->path[0][0] != '/') {
 		memcpy(sv->path[1], sv->path[0], (size_t)len);

@@ -100,6 +100,8 @@ first_record(struct service *sv, struct proc *p)
 	first->envc = text_all(sv, &t, key, &at);
 	first->envp = at;
 	first->keys = manifest_value(sv, "option.keys", option, sizeof(option)) && option[0] == '1';
+	first->count_calls =
+		manifest_value(sv, "option.counters", option, sizeof(option)) && option[0] == '1';
 	if (t.full)
 		return -E2BIG;
 	memcpy(p->msg, sv->bounce, t.used);
@@ -116,6 +118,8 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 		return op_fork(sv, p, s);
 	case SVC_START:
 		return op_start(sv, p, s);
+	case SVC_VFORK_DONE:
+		return op_vfork_done(sv, p, s);
 	case SVC_ABANDON:
 		return op_abandon(sv, p, s);
 	case SVC_EXEC:

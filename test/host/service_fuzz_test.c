@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hostile processes against the domain's service: random operations with random words and message
- * bytes, random scribbling over every page that a process can write, random failures of memory, and
- * environments that end at any time.  The service must survive, keep its invariants, never ask the
- * kernel for something it would refuse, and give everything back in the end.
+ * Hostile processes against the domain's service: random operations with random words and
+ * message bytes, random scribbling over every page that a process can write, random failures of
+ * memory, and environments that end at any time.  The service must survive, keep its
+ * invariants, never ask the kernel for something it would refuse, and give everything back in
+ * the end.
  *
  * Arguments: number of calls, seed.
  */
@@ -58,9 +59,12 @@ any_object(const struct proc *p)
 static uint64_t
 word(const struct proc *p)
 {
-	static const uint64_t odd[] = {0, 1, 2, 3, 4, 7, 8, 63, 64, 255, 256, 4095, 4096, 4097,
-				       16383, 16384, 16385, UINT32_MAX, INT32_MAX, INT32_MIN,
-				       INT64_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 1, 1ull << 48};
+	static const uint64_t odd[] = {
+		0,         1,         2,         3,          4,          7,
+		8,         63,        64,        255,        256,        4095,
+		4096,      4097,      16383,     16384,      16385,      UINT32_MAX,
+		INT32_MAX, INT32_MIN, INT64_MAX, 1ull << 63, UINT64_MAX, UINT64_MAX - 1,
+		1ull << 48};
 
 	switch (below(8)) {
 	case 0:
@@ -80,11 +84,34 @@ word(const struct proc *p)
 }
 
 static const char *const paths[] = {
-	"/tmp/a",      "/tmp/b",     "a",	   "b",		   "/tmp/d",	      "/tmp/d/x",
-	"../tmp/d/y",  "/tmp/fifo",  "/tmp/l",	   "/bin/busybox", "/etc/motd",	      "/etc/secret",
-	"/dev/null",   "/dev/tty",   "/dev/zero",  "/proc/1/stat", "/proc/self/exe",  "/proc/2/status",
-	"/proc",       "/proc/self", "/",	   ".",		   "/tmp/d/../a/.//b", "/proc/self/cwd/a",
-	"/dev/console", "/proc/meminfo", "/proc/self/cmdline", "/tmp/a/",
+	"/tmp/a",
+	"/tmp/b",
+	"a",
+	"b",
+	"/tmp/d",
+	"/tmp/d/x",
+	"../tmp/d/y",
+	"/tmp/fifo",
+	"/tmp/l",
+	"/bin/busybox",
+	"/etc/motd",
+	"/etc/secret",
+	"/dev/null",
+	"/dev/tty",
+	"/dev/zero",
+	"/proc/1/stat",
+	"/proc/self/exe",
+	"/proc/2/status",
+	"/proc",
+	"/proc/self",
+	"/",
+	".",
+	"/tmp/d/../a/.//b",
+	"/proc/self/cwd/a",
+	"/dev/console",
+	"/proc/meminfo",
+	"/proc/self/cmdline",
+	"/tmp/a/",
 };
 
 static uint64_t
@@ -290,9 +317,9 @@ main(int argc, char **argv)
 			bad = service_check(sv);
 		if (bad)
 			printf("# after %llu calls: %s; op %lld a %llx b %llx c %llx d %llx\n",
-			       (unsigned long long)i, bad, (long long)was.op, (unsigned long long)was.a,
-			       (unsigned long long)was.b, (unsigned long long)was.c,
-			       (unsigned long long)was.d);
+			       (unsigned long long)i, bad, (long long)was.op,
+			       (unsigned long long)was.a, (unsigned long long)was.b,
+			       (unsigned long long)was.c, (unsigned long long)was.d);
 	}
 	check_at(!bad, "invariants hold", __LINE__);
 	finish();

@@ -230,13 +230,14 @@ test_vfork(void)
 
 	CHECK(child > 0);
 	IS(call_a(1, SVC_START, (uint64_t)child), 0);
-	IS(call_a(1, SVC_START, (uint64_t)child), -EAGAIN);
+	IS(call_a(1, SVC_VFORK_DONE, (uint64_t)child), 0);
 	wakes = fake.env[sv->first->env].wakes;
 	memcpy(msg_of((int)child), "bin/true", 8);
 	memcpy(msg_of((int)child) + SVC_PATH2, "true", 5);
 	IS(call_b((int)child, SVC_EXEC, 8, 5), 0);
 	CHECK(fake.env[sv->first->env].wakes > wakes);
-	IS(call_a(1, SVC_START, (uint64_t)child), 0);
+	IS(call_a(1, SVC_VFORK_DONE, (uint64_t)child), 1);
+	IS(call_a(1, SVC_VFORK_DONE, 9999), 1);
 	CHECK(!strcmp(proc_of((int)child)->comm, "true"));
 	IS(proc_of((int)child)->exe_len, strlen("/etc/bin/true"));
 	IS(call_b(1, SVC_SETPGID, (uint64_t)child, (uint64_t)child), -EACCES);
