@@ -11,7 +11,7 @@
  *
  * 1. An environment is in at most one ring, that of its account on processor e->cpu, only while READY;
  *    e->queued says so.  It is in the heap of e->cpu only while SLEEPING with a deadline.
- * 2. A slice has one owner or none; the owners' account is charged.
+ * 2. Whose a slice is, slice.c says; here it only decides who is picked.
  * 3. used time of environments + idle time = time passed, on each processor: cpu_enter and cpu_leave
  *    are the only places where cpu->env changes, except a transfer (pct.c), which calls both.
  * 4. Lock order: the environment's lock, then the processor's.  A candidate is picked under the
@@ -30,6 +30,7 @@
 struct cpu cpus[AEGIS_CPUS];
 struct aegis_system_page *system_page;
 static uint64_t slice_tsc, epilogue_tsc, force_tsc;
+static uint32_t force_max = AEGIS_FORCE_MAX, call_slices = AEGIS_CALL_SLICES;
 
 static struct cpu *
 cpu_this(void)
@@ -37,9 +38,23 @@ cpu_this(void)
 	return &cpus[machine_cpu()];
 }
 
+/* Bounds that tests may lower: the decimal value of an option, at least 1 and at most `most`. */
+static uint32_t
+bound_option(const char *name, uint32_t most)
+{
+	const char *text = option_find(name);
+	uint32_t value = 0;
+
+	for (; text && *text >= '0' && *text <= '9' && value <= most; text++)
+		value = value * 10 + (uint32_t)(*text - '0');
+	return value && value < most ? value : most;
+}
+
 void
 cpu_init(void)
 {
+	force_max = bound_option("force_max", AEGIS_FORCE_MAX);
+	call_slices = bound_option("call_slices", AEGIS_CALL_SLICES);
 	slice_tsc = system_page->slice_tsc;
 	epilogue_tsc = system_page->tsc_hz / 1000000 * AEGIS_EPILOGUE_NS / 1000;
 	force_tsc = system_page->tsc_hz / 1000000 * AEGIS_FORCE_NS / 1000;
@@ -179,7 +194,7 @@ _heap_remove(struct cpu *c, struct env *e)
 static bool
 wants_ring(const struct env *e)
 {
-	return (e->setup.flags & AEGIS_SETUP_EXTRA) || e->returns_to_sleep;
+	return (e->setup.flags & AEGIS_SETUP_EXTRA) || e->returns_to_sleep || e->kill;
 }
 
 void
@@ -538,16 +553,15 @@ static bool
 contended(struct cpu *c, const struct env *e, uint64_t now)
 {
 	struct slice *s = &c->slices[slice_count(now) % AEGIS_SLICES];
+	uint32_t owner = s->env ? callee_of(s->env, s->generation) : 0;
 	struct env *o;
 	bool ready;
 
-	if (s->env == e->number && s->generation == e->generation)
+	if (owner == e->number)
 		return false;
 	if (c->ring)
 		return true;
-	if (!s->env)
-		return !wants_ring(e);
-	o = env_lock(callee_of(s->env, s->generation), 0);
+	o = owner ? env_lock(owner, 0) : NULL;
 	if (!o)
 		return !wants_ring(e);
 	ready = o->state == AEGIS_STATE_READY;
@@ -563,7 +577,7 @@ force_switch(struct env *e, const struct regs *regs)
 
 	COUNT(forced);
 	TRACE(forced, e->number, regs->rip);
-	if (++e->forced_row > AEGIS_FORCE_MAX)
+	if (++e->forced_row > force_max)
 		env_end(e, AEGIS_END_OVERRUN, regs, 0);
 	env_lock(e->number, 0);
 	e->regs = *regs;
@@ -576,6 +590,7 @@ force_switch(struct env *e, const struct regs *regs)
 	if (area)
 		__atomic_and_fetch(&area->pending, ~AEGIS_PEND_SLICE, __ATOMIC_RELAXED);
 	cpu_leave(e);
+	e->cpu = e->setup.cpu;
 	cpu_ready(e);
 	env_unlock(e);
 	cpu_next();
@@ -585,7 +600,7 @@ force_switch(struct env *e, const struct regs *regs)
 static void
 lent_count(struct env *e)
 {
-	if (!e->caller || ++e->lent < AEGIS_CALL_SLICES)
+	if (!e->caller || ++e->lent < call_slices)
 		return;
 	pct_recall(e);
 }
@@ -593,6 +608,8 @@ lent_count(struct env *e)
 static void
 slice_over(struct cpu *c, struct env *e, struct regs *regs, uint64_t now)
 {
+	if (!e->epilogue)
+		lent_count(e);
 	if (!contended(c, e, now)) {
 		uint64_t count = slice_count(now);
 		struct slice *s = &c->slices[count % AEGIS_SLICES];
@@ -607,7 +624,6 @@ slice_over(struct cpu *c, struct env *e, struct regs *regs, uint64_t now)
 	}
 	if (!e->epilogue) {
 		e->epilogue = now;
-		lent_count(e);
 		upcall_post(e, AEGIS_PEND_SLICE);
 		COUNT(slice_ends);
 	} else if (now >= e->epilogue + force_tsc) {
@@ -651,119 +667,6 @@ trap_ipi(struct regs *regs)
 }
 
 /* ---- calls ---- */
-
-static status
-slice_claim(struct env *e, uint32_t cpu, uint32_t n)
-{
-	struct slice *s = &cpus[cpu].slices[n];
-	status st = AEGIS_IN_USE;
-
-	lock_acquire(&cpus[cpu].lock);
-	if (!s->env) {
-		*s = (struct slice){e->number, e->generation, e->account};
-		st = n;
-	}
-	lock_release(&cpus[cpu].lock);
-	return st;
-}
-
-status
-sys_slice_alloc(uint32_t cap, uint32_t cpu, uint32_t slice)
-{
-	struct env *self = current();
-	uint32_t node;
-	status st = cap_node(self, cap, AEGIS_SLICE, &node);
-
-	if (st != AEGIS_OK)
-		return st;
-	if (cpu >= machine_cpus() || (slice >= AEGIS_SLICES && slice != AEGIS_ANY))
-		return AEGIS_BAD_ARG;
-	st = account_charge(self->account, ACCOUNT_SLICE, 1);
-	if (st != AEGIS_OK)
-		return st;
-	if (slice != AEGIS_ANY) {
-		st = slice_claim(self, cpu, slice);
-	} else {
-		st = AEGIS_IN_USE;
-		for (uint32_t n = 0; n < AEGIS_SLICES && st == AEGIS_IN_USE; n++)
-			st = slice_claim(self, cpu, n);
-	}
-	if (st < 0)
-		account_refund(self->account, ACCOUNT_SLICE, 1);
-	return st;
-}
-
-/* OK if e owned it and it is nobody's now. */
-static status
-slice_drop(const struct env *e, uint32_t cpu, uint32_t n)
-{
-	struct slice *s = &cpus[cpu].slices[n];
-	status st = AEGIS_NOT_HELD;
-
-	lock_acquire(&cpus[cpu].lock);
-	if (s->env == e->number && s->generation == e->generation) {
-		account_refund(s->account, ACCOUNT_SLICE, 1);
-		s->env = 0;
-		st = AEGIS_OK;
-	}
-	lock_release(&cpus[cpu].lock);
-	return st;
-}
-
-status
-sys_slice_free(uint32_t cpu, uint32_t slice)
-{
-	struct env *self = current();
-	status st;
-
-	if (cpu >= machine_cpus() || slice >= AEGIS_SLICES)
-		return AEGIS_BAD_ARG;
-	st = slice_drop(self, cpu, slice);
-	if (st == AEGIS_OK)
-		revoke_given(self, AEGIS_KIND_SLICE, 1);
-	return st;
-}
-
-static uint32_t
-slices_owned(const struct env *e)
-{
-	uint32_t n = 0;
-
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES; i++) {
-			if (cpus[cpu].slices[i].env == e->number &&
-			    cpus[cpu].slices[i].generation == e->generation)
-				n++;
-		}
-	}
-	return n;
-}
-
-uint32_t
-slice_take(struct env *e, uint32_t n)
-{
-	uint32_t owned = slices_owned(e), taken = 0;
-
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES && taken < n && owned > 1; i++) {
-			if (slice_drop(e, cpu, i) == AEGIS_OK) {
-				revoke_tell(e, AEGIS_KIND_SLICE, cpu * AEGIS_SLICES + i);
-				taken++;
-				owned--;
-			}
-		}
-	}
-	return taken;
-}
-
-void
-cpu_release(struct env *e)
-{
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES; i++)
-			slice_drop(e, cpu, i);
-	}
-}
 
 status
 sys_yield(uint32_t cap, uint32_t env)
@@ -815,6 +718,10 @@ sys_sleep(uint32_t seen, uint64_t deadline, uint32_t flags)
 	if (deadline <= machine_tsc())
 		return AEGIS_TIMED_OUT;
 	env_lock(self->number, 0);
+	if (self->kill) {
+		env_unlock(self);
+		env_end(self, self->kill, NULL, 0);
+	}
 	if (self->page->events != seen) {
 		env_unlock(self);
 		return AEGIS_AGAIN;

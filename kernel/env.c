@@ -252,12 +252,14 @@ sys_env_create(uint32_t cap, uint32_t area)
 	want = *(volatile struct aegis_env_create *)in;
 	if (want.flags & ~AEGIS_ENV_ACCOUNT)
 		return AEGIS_BAD_ARG;
-	st = cap_node(self, cap, AEGIS_ALLOC, &node);
+	st = cap_node_ref(self, cap, AEGIS_ALLOC, &node);
 	if (st != AEGIS_OK)
 		return st;
 	st = account_for(self, &want, &account);
-	if (st != AEGIS_OK)
+	if (st != AEGIS_OK) {
+		node_unref(node);
 		return st;
+	}
 	account_ref(account);
 	st = account_charge(account, ACCOUNT_ENV, 1);
 	if (st == AEGIS_OK) {
@@ -271,6 +273,7 @@ sys_env_create(uint32_t cap, uint32_t area)
 			account_refund(account, ACCOUNT_ENV, 1);
 	}
 	account_unref(account);
+	node_unref(node); /* the environment made its own */
 	return st;
 }
 
@@ -344,8 +347,8 @@ _env_setup(struct env *e, struct space *s, const struct aegis_setup *setup)
 	e->setup = *setup;
 	if (self)
 		space_load(s);
-	else
-		e->cpu = setup->cpu;
+	else if (e->state != AEGIS_STATE_SLEEPING)
+		e->cpu = setup->cpu; /* a sleeper stays in its heap, and goes there when it wakes */
 	if (e->state == AEGIS_STATE_READY)
 		cpu_ready(e);
 	return AEGIS_OK;
@@ -460,6 +463,8 @@ _env_stop(struct env *e, uint32_t reason)
 	uint32_t number = e->number, caller = e->caller, callee = e->callee;
 
 	cpu_unready(e);
+	cpu_release(e);
+	cap_release(e);
 	e->caller = e->callee = 0;
 	e->state = AEGIS_STATE_ENDED;
 	e->end_reason = reason;
@@ -492,14 +497,14 @@ env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
 			  at ? at->rsp : 0, addr);
 	if (e->number == 1)
 		machine_off(MACHINE_OFF_BOOT);
-	irq_release(e);
-	chan_release(e);
 	env_lock(e->number, 0);
 	e->end_cause = at ? (uint32_t)at->vector : 0;
 	e->end_rip = at ? at->rip : 0;
 	e->end_addr = addr;
-	cpu_leave(e);
+	cpu_leave(e); /* before its claims go: it closes the ports of this processor */
 	space_unload();
+	irq_release(e);
+	chan_release(e);
 	_env_stop(e, reason);
 	watcher_tell(watcher, generation);
 	cpu_next();
@@ -524,7 +529,7 @@ _env_free(struct env *e)
 	uint32_t number = e->number, account = e->account;
 	uint32_t pfns[3] = {e->object, e->vector, e->exposed};
 
-	cpu_release(e);
+	cap_release(e); /* what was granted to it after its end */
 	lock_acquire(&e->space->lock);
 	for (uint32_t i = 0; i < e->setup.area_pages; i++)
 		_space_unpin(e->space, e->area[i]);

@@ -49,6 +49,10 @@ handler_enter(struct env *e, struct regs *regs, uint64_t entry, uint64_t at)
 {
 	if (!entry)
 		env_end(e, AEGIS_END_HANDLER, regs, 0);
+	if (machine_gs_base() != e->setup.gs_base)
+		machine_set_gs_base(e->setup.gs_base);
+	if (machine_pkru() != e->setup.pkru)
+		machine_set_pkru(e->setup.pkru);
 	regs->rip = entry;
 	regs->rsp = regs->rdi = at;
 	regs->rflags = MACHINE_FLAGS_USER;
@@ -85,10 +89,6 @@ frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struc
 	f->rsp = regs->rsp;
 	f->ss = regs->ss;
 	*out = *f;
-	if (f->gs_base != e->setup.gs_base)
-		machine_set_gs_base(e->setup.gs_base);
-	if (f->pkru != e->setup.pkru)
-		machine_set_pkru(e->setup.pkru);
 	handler_enter(e, regs, entry, at);
 }
 

@@ -183,6 +183,7 @@ struct space {
 	uint32_t area_pins; /* pages of areas: each may be guaranteed besides AEGIS_PINNED_MAX */
 	uint32_t stripped; /* holdings that lost their rights, but not yet all their bindings */
 	uint32_t span;	   /* where mem_alloc looks first */
+	uint32_t devices;  /* it has held device registers */
 };
 #define SPACES AEGIS_ENVS
 struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_put */
@@ -231,6 +232,7 @@ struct env {
 	uint32_t heap;	   /* index in the processor's heap + 1, 0: not in */
 	uint32_t caller, callee; /* numbers, 0 none */
 	uint32_t lent;	   /* slices lent in this call */
+	uint32_t depth;	   /* of the chain of calls: callers that wait for it */
 	uint32_t next, prev; /* ring of ready environments of the account on the processor */
 	uint32_t forced_row;
 	uint64_t debt;	   /* TSC owed */
@@ -308,7 +310,7 @@ void cpu_ready(struct env *e); /* e may run: queue it, tell its processor.  env.
 void cpu_unready(struct env *e); /* out of ring and heap.  env.lock held */
 void cpu_sleep(struct env *e); /* SLEEPING until e->deadline or an event.  env.lock held */
 void cpu_wake(struct env *e);  /* counts an event; ends a sleep.  env.lock held */
-void cpu_release(struct env *e); /* its slices are nobody's.  env.lock held */
+void cpu_release(struct env *e); /* slice.c: its slices are nobody's.  env.lock held */
 void cpu_arm(void);	       /* timer for whatever comes first on this processor */
 _Noreturn void cpu_start(void);	   /* first schedule of a processor */
 
@@ -323,7 +325,7 @@ uint64_t revoke_deadline(void);		/* earliest, AEGIS_NEVER: none; a hint, without
 void revoke_poll(uint64_t now);		/* takes what is overdue, in bounded steps */
 void revoke_given(struct env *e, uint32_t kind, uint32_t n);
 void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
-uint32_t slice_take(struct env *e, uint32_t n); /* cpu.c: takes n slices, but not the last */
+uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
 void chaos_step(struct regs *regs); /* at every entry, when the boot option chaos=SEED is on */
 extern bool chaos_on;
 void chaos_init(void);

@@ -10,8 +10,10 @@
  *    done; it goes back into that sleep when it returns.
  * 3. A caller that waits holds SAVED_CALL: rip, rsp, rflags, segment bases and PKRU; its general
  *    registers are the message, and are not kept.
- * 4. Chains are at most AEGIS_CALL_DEPTH long, so that walking one is bounded.
- * 5. The processor's time goes on being that of the slice: only cpu->env changes.
+ * 4. Chains are at most AEGIS_CALL_DEPTH long, so that walking one is bounded: e->depth is the number
+ *    of callers that wait for e, or did when it was called.
+ * 5. The processor's time goes on being that of the slice: only cpu->env changes.  A slice that is
+ *    over stays over: who is entered in an epilogue has what is left of it.
  *
  * Context: pct_switch runs on the light path with the message in registers; it may not return through
  * anything but *call.  Revoked: with either environment (pct_orphan), with the capability behind the
@@ -64,21 +66,6 @@ sys_pct_bind(uint32_t cap, uint32_t env, uint32_t gate)
 	return AEGIS_OK;
 }
 
-/* Length of the chain of callers above e. */
-static uint32_t
-depth_of(const struct env *e)
-{
-	uint32_t depth = 0;
-
-	while (e->caller && depth < AEGIS_CALL_DEPTH) {
-		e = env_table[e->caller]; /* it waits for us: it cannot go */
-		depth++;
-		if (!e)
-			break;
-	}
-	return depth;
-}
-
 static void
 context_save(struct env *e, const struct machine_call *call)
 {
@@ -96,9 +83,24 @@ context_save(struct env *e, const struct machine_call *call)
 	e->saved = SAVED_CALL;
 }
 
+/* e becomes current in what is left of a slice, or of the epilogue that began at `epilogue`. */
+static void
+_transfer_enter(struct env *e, uint64_t epilogue)
+{
+	struct aegis_area *area = machine_frame(e->area[0]);
+
+	cpu_enter(e);
+	e->epilogue = epilogue;
+	if (epilogue)
+		upcall_post(e, AEGIS_PEND_SLICE);
+	if (e->kill || (__atomic_load_n(&area->pending, __ATOMIC_RELAXED) &&
+			!__atomic_load_n(&area->defer, __ATOMIC_RELAXED)))
+		machine_ipi(machine_cpu()); /* looked at as soon as user mode is reached */
+}
+
 /* t, out of its accepting sleep, becomes current.  Both locks held. */
 static void
-_callee_enter(struct env *t, uint32_t caller, struct machine_call *call)
+_callee_enter(struct env *t, uint32_t caller, uint64_t epilogue, struct machine_call *call)
 {
 	struct aegis_area *area = machine_frame(t->area[0]);
 
@@ -107,11 +109,11 @@ _callee_enter(struct env *t, uint32_t caller, struct machine_call *call)
 	t->accepts = false;
 	t->returns_to_sleep = true;
 	t->lent = 0;
-	cpu_enter(t);
+	area->defer = 1;
+	_transfer_enter(t, epilogue);
 	machine_set_fs_base(0);
 	machine_set_gs_base(t->setup.gs_base);
 	machine_set_pkru(t->setup.pkru);
-	area->defer = 1;
 	call->rax = caller;
 	call->rip = t->setup.call_entry;
 	call->rsp = t->setup.call_stack;
@@ -121,14 +123,12 @@ _callee_enter(struct env *t, uint32_t caller, struct machine_call *call)
 static status
 transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 {
-	uint32_t node, generation;
+	uint64_t epilogue = self->epilogue;
 	struct env *t;
 
 	if (gate >= AEGIS_GATES || !self->gates[gate].env)
 		return AEGIS_BAD_ARG;
-	node = self->gates[gate].node;
-	generation = self->gates[gate].node_generation;
-	if (nodes[node].generation != generation || nodes[node].dead)
+	if (!node_live(self->gates[gate].node, self->gates[gate].node_generation))
 		return AEGIS_BAD_CAP;
 	if (!both_lock(self, self->gates[gate].env, self->gates[gate].generation, &t))
 		return AEGIS_DEAD;
@@ -137,7 +137,7 @@ transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 		return AEGIS_DEAD;
 	}
 	if (t->state != AEGIS_STATE_SLEEPING || !t->accepts || !t->setup.call_entry ||
-	    depth_of(self) >= AEGIS_CALL_DEPTH) {
+	    (wait && self->depth >= AEGIS_CALL_DEPTH)) {
 		both_unlock(self, t);
 		COUNT(transfers_busy);
 		return AEGIS_BUSY;
@@ -150,11 +150,14 @@ transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 		self->state = AEGIS_STATE_CALLING;
 		self->callee = t->number;
 		t->caller = self->number;
+		t->depth = self->depth + 1;
 	} else {
-		t->caller = 0;
+		t->caller = t->depth = 0;
+		self->forced_row = 0;
+		self->cpu = self->setup.cpu;
 		cpu_ready(self);
 	}
-	_callee_enter(t, self->number, call);
+	_callee_enter(t, self->number, epilogue, call);
 	both_unlock(self, t);
 	return AEGIS_OK;
 }
@@ -163,8 +166,9 @@ transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 static void
 _callee_rest(struct env *t)
 {
-	t->caller = 0;
+	t->caller = t->depth = 0;
 	t->returns_to_sleep = false;
+	t->forced_row = 0;
 	if (t->page->events != t->seen) {
 		t->accepts = false;
 		t->cpu = t->setup.cpu;
@@ -178,6 +182,7 @@ _callee_rest(struct env *t)
 static void
 transfer_return(struct env *t, struct machine_call *call)
 {
+	uint64_t epilogue = t->epilogue;
 	struct env *c;
 
 	if (!t->returns_to_sleep) {
@@ -199,7 +204,7 @@ transfer_return(struct env *t, struct machine_call *call)
 	}
 	c->callee = 0;
 	c->saved = SAVED_NONE;
-	cpu_enter(c);
+	_transfer_enter(c, epilogue);
 	machine_set_fs_base(c->fs_base);
 	machine_set_gs_base(c->gs_base);
 	machine_set_pkru(c->pkru);

@@ -6,8 +6,9 @@
  *
  * 1. An environment has at most one request; asks[i].env names it.
  * 2. `left` only falls: by what is given (revoke_given) and what is taken.  At 0 the request is gone.
- * 3. Nothing is taken before the deadline, except frames that the library declared droppable, and
- *    never what is guaranteed: pinned frames, tables, areas; the last slice.
+ * 3. A request begins with a pass over what the library declared droppable, of which it is not asked;
+ *    then it is announced.  Nothing else is taken before the deadline, and never what is
+ *    guaranteed: pinned frames, tables, areas; the last slice.
  * 4. Taking goes on in steps of at most TAKE_STEPS holdings looked at, from timer interrupts and
  *    schedules of whatever processor comes by; between steps no lock is held.
  * 5. Everything taken is told: it is in the repossession vector before the upcall is posted.
@@ -15,10 +16,11 @@
  * A kind is a row of `kinds`: how to take up to n of it.  Lock: revoke_lock, outside the environment's;
  * env.page fields of the request are written with it held.
  */
-#include "kernel.h"
+#include "tlb.h"
 
 #define ASKS	   64u
 #define TAKE_STEPS 512u
+#define SWEEP_COST 128u /* steps that count for breaking the bindings of a frame */
 
 struct ask {
 	uint32_t env, generation;
@@ -26,6 +28,7 @@ struct ask {
 	uint64_t deadline;
 	uint32_t progress; /* next frame to look at */
 	uint32_t passed;   /* taken in this pass */
+	bool dropping;	   /* in the pass over what is droppable: not announced yet */
 };
 
 static struct lock revoke_lock;
@@ -38,6 +41,13 @@ revoke_deadline(void)
 	return earliest;
 }
 
+/* TSC at which the next step is to be done. */
+static uint64_t
+ask_due(const struct ask *a)
+{
+	return a->dropping ? 0 : a->deadline;
+}
+
 /* revoke_lock held. */
 static void
 _earliest_update(void)
@@ -45,8 +55,8 @@ _earliest_update(void)
 	uint64_t at = AEGIS_NEVER;
 
 	for (uint32_t i = 0; i < ASKS; i++) {
-		if (asks[i].env && asks[i].deadline < at)
-			at = asks[i].deadline;
+		if (asks[i].env && ask_due(&asks[i]) < at)
+			at = ask_due(&asks[i]);
 	}
 	earliest = at;
 }
@@ -62,37 +72,49 @@ revoke_tell(struct env *e, uint32_t kind, uint32_t name)
 	upcall_post(e, AEGIS_PEND_REVOKE);
 }
 
+/* A holding that may be taken, or one of which only the bindings are still to be broken. */
+static bool
+frame_takable(uint32_t pfn, uint8_t hold, bool droppable)
+{
+	if (hold_stripped(hold))
+		return true;
+	return !(hold & AEGIS_HOLD_PIN) && frames[pfn].kind == FRAME_USER && !frames[pfn].link &&
+	       (!droppable || (frames[pfn].flags & FRAME_DROP));
+}
+
 /*
  * Takes frames of e's space: droppable ones only, or any that are not guaranteed.  Looks at TAKE_STEPS
- * frames from a->progress.  env.lock held.
+ * holdings from a->progress.  env.lock held.
  */
 static uint32_t
 _frames_take(struct env *e, struct ask *a, bool droppable)
 {
 	struct space *s = e->space;
-	uint32_t taken = 0, steps = 0;
+	uint32_t taken = 0, steps = TAKE_STEPS;
 
 	lock_acquire(&s->lock);
-	while (steps < TAKE_STEPS && taken < a->left && a->progress < frame_count) {
-		uint32_t pfn = a->progress;
-		uint8_t *hold = _hold_find(s, pfn);
+	while (steps && taken < a->left) {
+		status st = AEGIS_NOT_HELD;
+		uint8_t *hold;
 
-		steps++;
-		if (!hold) {
-			a->progress = (pfn / AEGIS_HOLD_SPAN + 1) * AEGIS_HOLD_SPAN;
-			continue;
+		a->progress = _hold_next(s, a->progress, &steps);
+		if (a->progress >= frame_count) {
+			a->progress = UINT32_MAX;
+			break;
 		}
-		if ((*hold & (AEGIS_HOLD_READ | AEGIS_HOLD_WRITE)) && !(*hold & AEGIS_HOLD_PIN) &&
-		    frames[pfn].kind == FRAME_USER &&
-		    (!droppable || (frames[pfn].flags & FRAME_DROP))) {
-			status st = _space_expel(s, pfn, true);
-
-			if (st == AEGIS_AGAIN)
-				break;
-			if (st == AEGIS_OK) {
-				revoke_tell(e, AEGIS_KIND_FRAME, pfn);
-				taken++;
-			}
+		hold = _hold_find(s, a->progress);
+		if (!hold)
+			continue;
+		if (*hold && frame_takable(a->progress, *hold, droppable)) {
+			if (*hold & AEGIS_HOLD_COUNT)
+				steps -= steps < SWEEP_COST ? steps : SWEEP_COST;
+			st = _space_expel(s, a->progress, true);
+		}
+		if (st == AEGIS_AGAIN)
+			break;
+		if (st == AEGIS_OK) {
+			revoke_tell(e, AEGIS_KIND_FRAME, a->progress);
+			taken++;
 		}
 		a->progress++;
 	}
@@ -116,28 +138,40 @@ static uint32_t (*const kinds[AEGIS_KINDS])(struct env *, struct ask *, bool) = 
 static void
 _page_update(struct env *e, const struct ask *a)
 {
-	e->page->ask_kind = a && a->left ? a->kind : AEGIS_KIND_NONE;
-	e->page->ask_count = a ? a->left : 0;
-	e->page->ask_deadline = a ? a->deadline : 0;
+	bool asked = a->left && !a->dropping;
+
+	e->page->ask_count = asked ? a->left : 0;
+	e->page->ask_deadline = asked ? a->deadline : 0;
+	e->page->ask_kind = asked ? a->kind : AEGIS_KIND_NONE;
 }
 
-/* One bounded step of taking.  True: nothing more can be taken and the request is not satisfied. */
+/*
+ * One bounded step of taking.  True: nothing more can be taken and the request is not satisfied.
+ * env.lock and revoke_lock held.
+ */
 static bool
-_ask_step(struct env *e, struct ask *a, bool droppable)
+_ask_step(struct env *e, struct ask *a)
 {
-	uint32_t taken = kinds[a->kind](e, a, droppable);
+	uint32_t taken = kinds[a->kind](e, a, a->dropping);
+	bool over, barren = false;
 
 	a->left -= taken;
 	a->passed += taken;
 	COUNT_ADD(repossessed, taken);
-	if (a->left && a->progress >= frame_count) {
-		bool barren = a->passed == 0;
-
+	over = a->progress >= frame_count;
+	if (a->left && over) {
+		barren = !a->dropping && a->passed == 0;
 		a->progress = 0;
 		a->passed = 0;
-		return barren;
+		if (a->dropping) {
+			a->dropping = false;
+			_page_update(e, a);
+			cpu_wake(e);
+			upcall_post(e, AEGIS_PEND_REVOKE);
+		}
 	}
-	return false;
+	_page_update(e, a);
+	return barren;
 }
 
 void
@@ -151,7 +185,7 @@ revoke_poll(uint64_t now)
 		return;
 	lock_acquire(&revoke_lock);
 	for (i = 0; i < ASKS; i++) {
-		if (asks[i].env && asks[i].deadline <= now)
+		if (asks[i].env && ask_due(&asks[i]) <= now)
 			break;
 	}
 	if (i == ASKS) {
@@ -161,12 +195,12 @@ revoke_poll(uint64_t now)
 	}
 	e = env_lock(asks[i].env, asks[i].generation);
 	if (e && e->state != AEGIS_STATE_ENDED) {
-		hopeless = _ask_step(e, &asks[i], false);
-		if (hopeless)
+		hopeless = _ask_step(e, &asks[i]);
+		if (hopeless) {
 			asks[i].left = 0;
-		_page_update(e, &asks[i]);
-		if (hopeless)
+			_page_update(e, &asks[i]);
 			_env_abort(e, AEGIS_END_REVOKE);
+		}
 	} else {
 		asks[i].left = 0;
 	}
@@ -232,17 +266,10 @@ sys_revoke_ask(uint32_t cap, uint32_t env, uint32_t kind, uint32_t count, uint64
 	if (!a) {
 		st = e->state == AEGIS_STATE_ENDED ? AEGIS_DEAD : AEGIS_IN_USE;
 	} else {
-		*a = (struct ask){env, e->generation, kind, count, deadline, 0, 0};
-		/* The invisible path first: one pass over what may be dropped, in this step's bound. */
-		_ask_step(e, a, true);
-		a->progress = 0;
-		a->passed = 0;
-		_page_update(e, a);
-		if (a->left)
-			upcall_post(e, AEGIS_PEND_REVOKE);
-		else
+		*a = (struct ask){env, e->generation, kind, count, deadline, 0, 0, true};
+		_ask_step(e, a); /* the first; the others are due at once */
+		if (!a->left)
 			a->env = 0;
-		cpu_wake(e);
 	}
 	env_unlock(e);
 	_earliest_update();
