@@ -2,8 +2,8 @@
 /*
  * Environments that tests make and end.
  *
- * 1. The runner allocates everything that a child begins with, binds the area in its own space, too,
- *    and keeps the numbers, so that child_end can give all of it back whatever the child did.
+ * 1. The runner allocates everything that a child begins with, binds the area in its own space,
+ * too, and keeps the numbers, so that child_end can give all of it back whatever the child did.
  * 2. A child's own space has the image at the same addresses: text and constants read only, data
  *    shared, unless it is alone.
  */
@@ -76,8 +76,8 @@ image_bind(uint32_t space, bool alone)
 	uint64_t end = (uint64_t)(alone ? image_data : image_end);
 
 	for (uint64_t va = (uint64_t)image_text; va < end; va += PAGE) {
-		uint32_t pfn = boot_page->image_frame +
-			       (uint32_t)((va - boot_page->image_low) / PAGE);
+		uint32_t pfn =
+			boot_page->image_frame + (uint32_t)((va - boot_page->image_low) / PAGE);
 		uint32_t prot = va < (uint64_t)image_constants ? RX
 				: va < (uint64_t)image_data    ? RO
 							       : RW;
@@ -97,7 +97,8 @@ block_make(struct child *c)
 	for (uint32_t i = 0; i < AEGIS_AREA_PAGES; i++) {
 		if (c->own_space)
 			require_is(bind(self()->space, va + i * PAGE, c->area[i], RW), 1);
-		require_is(bind(c->space, va + i * PAGE, c->area[i], RW | AEGIS_BIND_GUARANTEED), 1);
+		require_is(bind(c->space, va + i * PAGE, c->area[i], RW | AEGIS_BIND_GUARANTEED),
+			   1);
 	}
 	for (uint32_t i = 0; i < STACK_PAGES; i++)
 		require_is(bind(c->space, va + STACK_OFFSET + i * PAGE, c->stack[i], RW), 1);

@@ -5,12 +5,14 @@
  * 1. Every line of the log is one call, so that lines of several environments are not torn.
  * 2. A fault goes to the environment's on_fault, else to its catch, else it ends the test (in the
  *    runner) or the environment (in others) and counts as a failure.
- * 3. After each test what the exposed pages and env_read count is as before it; that is checked, too.
+ * 3. After each test what the exposed pages and env_read count is as before it; that is checked,
+ * too.
  */
 #include "guest.h"
 
 _Static_assert(offsetof(struct guest, stack_top) == GUEST_STACK, "layout.h");
 _Static_assert(offsetof(struct guest, resume) == GUEST_RESUME, "layout.h");
+_Static_assert(offsetof(struct guest, target) == GUEST_TARGET, "layout.h");
 _Static_assert(offsetof(struct guest, began) == GUEST_BEGAN, "layout.h");
 _Static_assert(offsetof(struct guest, began_fs) == GUEST_FS, "layout.h");
 _Static_assert(offsetof(struct guest, begins) == GUEST_BEGINS, "layout.h");
@@ -349,7 +351,8 @@ counts_compare(const struct counts *before)
 	check_is(after.used, before->used);
 }
 
-/* The option test=: names separated by commas; one that ends with * stands for all that begin so. */
+/* The option test=: names separated by commas; one that ends with * stands for all that begin so.
+ */
 static bool
 test_selected(const char *name)
 {

@@ -33,23 +33,23 @@
 typedef int64_t status;
 typedef int64_t guest_fn(uint64_t arg);
 
-#define PAGE	   AEGIS_PAGE
-#define TEST_VA	   0x10000000ul /* 64 MiB whose page tables are there */
-#define TEST_END   0x14000000ul
-#define FAR_VA	   0x5540000000ul /* where no tables are */
-#define SYSTEM_VA  0x1f000000ul
-#define BLOCK_VA   0x20000000ul
-#define BLOCK_SIZE 0x20000ul
-#define BLOCKS	   256u
-#define BLOCK(i)   (BLOCK_VA + (i) * BLOCK_SIZE)
+#define PAGE           AEGIS_PAGE
+#define TEST_VA        0x10000000ul /* 64 MiB whose page tables are there */
+#define TEST_END       0x14000000ul
+#define FAR_VA         0x5540000000ul /* where no tables are */
+#define SYSTEM_VA      0x1f000000ul
+#define BLOCK_VA       0x20000000ul
+#define BLOCK_SIZE     0x20000ul
+#define BLOCKS         256u
+#define BLOCK(i)       (BLOCK_VA + (i)*BLOCK_SIZE)
 #define ENVPAGE_OFFSET 0x8000ul
 #define STACK_OFFSET   0x10000ul
 #define STACK_PAGES    8u
 #define STACK_PAGE     4u /* of the area: first of the upcall stack */
-#define BATCH	   0x1000u
-#define TEXT	   0x2000u
-#define SPARE	   0x3000u
-#define CAP	   0u /* every right, in environments that were given it */
+#define BATCH          0x1000u
+#define TEXT           0x2000u
+#define SPARE          0x3000u
+#define CAP            0u /* every right, in environments that were given it */
 
 struct message {
 	uint64_t rbx, rdx, rsi, rdi, rbp, r8, r9, r10, r12, r13, r14, r15;
@@ -70,7 +70,8 @@ struct guest {
 	guest_fn *fn;
 	uint64_t arg;
 	struct jump *catch; /* a fault goes there */
-	uint64_t reserved[3];
+	uint64_t target;    /* of the jump that ends a resume */
+	uint64_t reserved[2];
 	struct seen began;
 	uint64_t began_fs, begins;
 	uint64_t reserved2[30];
@@ -84,7 +85,7 @@ struct guest {
 	void (*on_async)(struct aegis_frame *f, uint32_t pending);
 	void (*on_call)(struct message *m, uint32_t caller);
 	volatile uint32_t faults, asyncs, slices, events, revokes, irqs; /* upcalls that came */
-	volatile int64_t result; /* of fn */
+	volatile int64_t result;                                         /* of fn */
 	volatile uint32_t done;
 	struct aegis_frame last; /* of the fault that was caught */
 };
@@ -110,11 +111,11 @@ void guest_begin_entry(void);
 void guest_fault_entry(void);
 void guest_async_entry(void);
 void guest_call_entry(void);
-extern const char guest_resume_start[], guest_resume_rip[];
+extern const char guest_resume_start[], guest_resume_rip[], guest_resume_jump[];
 #define BEGUN (1l << 62)
 /* yield and sleep: BEGUN when the environment was begun again, else the call's answer. */
 int64_t guest_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c);
-int64_t guest_transfer(uint64_t gate, struct message *m); /* pct_call: the answer replaces *m */
+int64_t guest_transfer(uint64_t gate, struct message *m);   /* pct_call: the answer replaces *m */
 int64_t guest_send(uint64_t gate, const struct message *m); /* pct_send: BEGUN, or an error */
 int64_t guest_return(void); /* pct_return outside of a call: an error */
 int guest_catch(struct jump *j) __attribute__((returns_twice)); /* 0; 1 when a fault came */
@@ -128,42 +129,42 @@ struct test {
 	const char *name;
 	void (*fn)(void);
 };
-#define TEST(test_name)                                                                            \
-	static void test_name##_test(void);                                                        \
-	static const struct test test_name##_entry = {#test_name, test_name##_test};               \
-	static const struct test *const test_name##_pointer                                        \
-		__attribute__((section("tests"), used)) = &test_name##_entry;                      \
+#define TEST(test_name)                                                              \
+	static void test_name##_test(void);                                          \
+	static const struct test test_name##_entry = {#test_name, test_name##_test}; \
+	static const struct test *const test_name##_pointer                          \
+		__attribute__((section("tests"), used)) = &test_name##_entry;        \
 	static void test_name##_test(void)
 
 void say(const char *format, ...) __attribute__((format(printf, 1, 2))); /* a line of the log */
 void check_failed(const char *file, int line, const char *what, int64_t a, int64_t b);
 _Noreturn void test_leave(void); /* ends the test, or the environment */
 _Noreturn void skip(const char *why);
-#define check(e)                                                                                   \
-	do {                                                                                       \
-		if (!(e))                                                                          \
-			check_failed(__FILE__, __LINE__, #e, 0, 0);                                \
+#define check(e)                                                    \
+	do {                                                        \
+		if (!(e))                                           \
+			check_failed(__FILE__, __LINE__, #e, 0, 0); \
 	} while (0)
-#define require(e)                                                                                 \
-	do {                                                                                       \
-		if (!(e)) {                                                                        \
-			check_failed(__FILE__, __LINE__, #e, 0, 0);                                \
-			test_leave();                                                              \
-		}                                                                                  \
+#define require(e)                                                  \
+	do {                                                        \
+		if (!(e)) {                                         \
+			check_failed(__FILE__, __LINE__, #e, 0, 0); \
+			test_leave();                               \
+		}                                                   \
 	} while (0)
-#define check_is(e, value)                                                                         \
-	do {                                                                                       \
-		int64_t check_a = (int64_t)(e), check_b = (int64_t)(value);                        \
-		if (check_a != check_b)                                                            \
-			check_failed(__FILE__, __LINE__, #e, check_a, check_b);                    \
+#define check_is(e, value)                                                      \
+	do {                                                                    \
+		int64_t check_a = (int64_t)(e), check_b = (int64_t)(value);     \
+		if (check_a != check_b)                                         \
+			check_failed(__FILE__, __LINE__, #e, check_a, check_b); \
 	} while (0)
-#define require_is(e, value)                                                                       \
-	do {                                                                                       \
-		int64_t check_a = (int64_t)(e), check_b = (int64_t)(value);                        \
-		if (check_a != check_b) {                                                          \
-			check_failed(__FILE__, __LINE__, #e, check_a, check_b);                    \
-			test_leave();                                                              \
-		}                                                                                  \
+#define require_is(e, value)                                                    \
+	do {                                                                    \
+		int64_t check_a = (int64_t)(e), check_b = (int64_t)(value);     \
+		if (check_a != check_b) {                                       \
+			check_failed(__FILE__, __LINE__, #e, check_a, check_b); \
+			test_leave();                                           \
+		}                                                               \
 	} while (0)
 const char *option(const char *name); /* of the command line, NULL: not given */
 uint64_t option_number(const char *name, uint64_t otherwise);
@@ -179,8 +180,8 @@ uint32_t probe_write(uint64_t va, uint64_t value);
 uint64_t tsc(void);
 uint64_t ns(uint64_t ticks);
 uint64_t ticks(uint64_t ns);
-void rest(uint64_t ns);	    /* sleeps so long */
-void relax_or_yield(void);  /* lets others run when processors are few */
+void rest(uint64_t ns);    /* sleeps so long */
+void relax_or_yield(void); /* lets others run when processors are few */
 uint64_t random_next(uint64_t *state);
 bool text_is(const char *a, const char *b);
 void *memset(void *to, int byte, size_t n);
@@ -224,9 +225,9 @@ spare(void)
 #define RX (AEGIS_BIND_READ | AEGIS_BIND_EXEC)
 
 /* ---- child.c: environments ---- */
-#define SPAWN_SPACE   (1u << 0) /* a space of its own, the image in it */
-#define SPAWN_ALONE   (1u << 1) /* and no data, no rights: for code that touches nothing else */
-#define SPAWN_ACCOUNT (1u << 2) /* an account of its own, limits below */
+#define SPAWN_SPACE    (1u << 0) /* a space of its own, the image in it */
+#define SPAWN_ALONE    (1u << 1) /* and no data, no rights: for code that touches nothing else */
+#define SPAWN_ACCOUNT  (1u << 2) /* an account of its own, limits below */
 #define SPAWN_TIMELESS (1u << 3) /* no time that nobody owns */
 #define SPAWN_NO_FAULT (1u << 4) /* no handler for exceptions */
 #define SPAWN_WAIT     (1u << 5) /* not woken yet */
@@ -236,8 +237,8 @@ struct spawn {
 	uint64_t arg;
 	uint32_t cpu, flags;
 	uint32_t frames, envs, nodes, slices; /* SPAWN_ACCOUNT */
-	uint32_t cap;	    /* under whose name it is made; 0: the root */
-	uint64_t begin_entry; /* 0: guest_begin_entry */
+	uint32_t cap;                         /* under whose name it is made; 0: the root */
+	uint64_t begin_entry;                 /* 0: guest_begin_entry */
 	void (*on_call)(struct message *m, uint32_t caller);
 	bool (*on_fault)(struct aegis_frame *f, uint64_t callee[6]);
 };
@@ -250,20 +251,20 @@ struct child {
 };
 struct child *spawn(const struct spawn *s);
 struct child *spawn_on(guest_fn *fn, uint64_t arg, uint32_t cpu, uint32_t flags);
-void child_end(struct child *c);  /* destroys it, in whatever state, and all that it had */
-void child_join(struct child *c); /* waits for fn to return, then child_end */
+void child_end(struct child *c);       /* destroys it, in whatever state, and all that it had */
+void child_join(struct child *c);      /* waits for fn to return, then child_end */
 int64_t child_result(struct child *c); /* the same, answers what fn answered */
 /* Waits until env_read shows the state; false after some seconds. */
 bool child_wait(struct child *c, uint32_t state);
 struct aegis_env_info *env_info(uint32_t env); /* in the spare page */
-status env_end(uint32_t cap, uint32_t env); /* env_destroy until it is done */
+status env_end(uint32_t cap, uint32_t env);    /* env_destroy until it is done */
 status space_end(uint32_t cap, uint32_t space);
 void children_end(void);
 void setup_fill(struct aegis_setup *s, const struct guest *g, uint32_t space, uint32_t cpu,
 		uint32_t flags);
 void guest_init(struct guest *g, uint32_t index);
 bool wait_for(volatile uint32_t *word, uint32_t value); /* word >= value, within some seconds */
-status guest_sleep(uint64_t deadline, uint32_t flags); /* on the current event count */
+status guest_sleep(uint64_t deadline, uint32_t flags);  /* on the current event count */
 status guest_yield(uint32_t env);
 
 static inline void

@@ -7,6 +7,7 @@
 #define GUEST_PENDING 4
 #define GUEST_STACK   64
 #define GUEST_RESUME  72
+#define GUEST_TARGET  104
 #define GUEST_BEGAN   128 /* registers as begin_entry found them, in the order of struct seen */
 #define GUEST_FS      256
 #define GUEST_BEGINS  264
@@ -24,6 +25,7 @@
 #define FRAME_R10      88
 #define FRAME_R11      96
 #define FRAME_RIP      104
+#define FRAME_RFLAGS   120
 
 #define CALL_NULL   0x41450000
 #define CALL_RETURN (0x41450000 + 31)

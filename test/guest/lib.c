@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls made convenient.  Each helper puts its records into the caller's batch page and answers what
- * the kernel answered; those named frame_get and so on take success for granted.
+ * Calls made convenient.  Each helper puts its records into the caller's batch page and answers
+ * what the kernel answered; those named frame_get and so on take success for granted.
  */
 #include "guest.h"
 
@@ -281,8 +281,7 @@ bind(uint32_t space, uint64_t va, uint32_t pfn, uint32_t prot)
 		st = bind_only(cap_for(space), space, va, pfn, prot);
 		if (st != AEGIS_NEED_TABLE)
 			return st;
-		if (!table_missing(space, va) &&
-		    hold_supply(space, pfn / AEGIS_HOLD_SPAN) != 1)
+		if (!table_missing(space, va) && hold_supply(space, pfn / AEGIS_HOLD_SPAN) != 1)
 			return st;
 	}
 	return st;

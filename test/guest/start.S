@@ -241,7 +241,51 @@ guest_throw:
 	CALLEE_POP
 	.endm
 
-	.macro	SCRATCH_LOAD
+/*
+ * An upcall at the jump that ends the resume sequence came when all was restored but rip: the frame gets
+ * the address that the jump was about to take.
+ */
+	.macro	TARGET_FIX
+	leaq	guest_resume_jump(%rip), %rax
+	cmpq	%rax, FRAME_RIP(%rdi)
+	jne	9f
+	movq	%gs:GUEST_TARGET, %rax
+	movq	%rax, FRAME_RIP(%rdi)
+9:
+	.endm
+
+	.globl	guest_fault_entry
+guest_fault_entry:
+	TARGET_FIX
+	movl	%gs:GUEST_DEFER, %eax
+	movl	$1, %gs:GUEST_DEFER
+	movl	%eax, FRAME_RESERVED(%rdi)
+	HANDLER	guest_fault
+	cmpl	$0, FRAME_RESERVED(%rsp)
+	je	guest_resume_start
+	jmp	guest_restore
+
+	.globl	guest_async_entry
+guest_async_entry:
+	TARGET_FIX
+	movl	$0, FRAME_RESERVED(%rdi)
+	HANDLER	guest_async
+
+/*
+ * Back to what was interrupted, without iretq: QEMU before 9.1 makes its accesses to the stack as the
+ * supervisor, which SMAP forbids.
+ */
+	.globl	guest_resume_start, guest_resume_rip, guest_resume_jump
+guest_resume_start:
+	movl	$0, %gs:GUEST_DEFER
+	cmpl	$0, %gs:GUEST_PENDING
+	je	guest_restore
+	movl	$1, %gs:GUEST_DEFER
+	movq	%rsp, %rdi
+	jmp	guest_async_entry
+guest_restore:
+	movq	FRAME_RIP(%rsp), %rax
+	movq	%rax, %gs:GUEST_TARGET
 	movq	FRAME_RAX(%rsp), %rax
 	movq	FRAME_RCX(%rsp), %rcx
 	movq	FRAME_RDX(%rsp), %rdx
@@ -251,37 +295,12 @@ guest_throw:
 	movq	FRAME_R9(%rsp), %r9
 	movq	FRAME_R10(%rsp), %r10
 	movq	FRAME_R11(%rsp), %r11
-	.endm
-
-	.globl	guest_fault_entry
-guest_fault_entry:
-	movl	%gs:GUEST_DEFER, %eax
-	movl	$1, %gs:GUEST_DEFER
-	movl	%eax, FRAME_RESERVED(%rdi)
-	HANDLER	guest_fault
-	cmpl	$0, FRAME_RESERVED(%rsp)
-	je	guest_resume_start
-	SCRATCH_LOAD
-	addq	$FRAME_RIP, %rsp
-	iretq
-
-	.globl	guest_async_entry
-guest_async_entry:
-	movl	$0, FRAME_RESERVED(%rdi)
-	HANDLER	guest_async
-
-	.globl	guest_resume_start, guest_resume_rip
-guest_resume_start:
-	movl	$0, %gs:GUEST_DEFER
-	cmpl	$0, %gs:GUEST_PENDING
-	je	1f
-	movl	$1, %gs:GUEST_DEFER
-	movq	%rsp, %rdi
-	jmp	guest_async_entry
-1:	SCRATCH_LOAD
-	addq	$FRAME_RIP, %rsp
+	leaq	FRAME_RFLAGS(%rsp), %rsp
+	popfq
 guest_resume_rip:
-	iretq
+	movq	(%rsp), %rsp
+guest_resume_jump:
+	jmp	*%gs:GUEST_TARGET
 
 	.bss
 	.balign	4096
