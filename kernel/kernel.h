@@ -333,6 +333,7 @@ void chaos_init(void);
 /* ---- main.c, syscall.c, print.c, check.c ---- */
 void kernel_main(const char *options, uint64_t archive, uint64_t archive_size);
 void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_text(const char *text, size_t length); /* as it is, in one piece */
 const char *option_find(const char *name); /* value of NAME=VALUE on the command line, or NULL */
 void check_all(const char *where);	   /* every invariant, in checked builds */
 

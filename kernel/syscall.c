@@ -46,7 +46,7 @@ sys_log_write(uint32_t cap, uint32_t area, uint32_t n)
 	text = n <= 1024 ? area_at(self, area, n) : NULL;
 	if (!text)
 		return AEGIS_BAD_ARG;
-	machine_log(text, n);
+	log_text(text, n);
 	return n;
 }
 

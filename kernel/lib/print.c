@@ -2,8 +2,8 @@
 /*
  * Formatted text, and the kernel's log.
  *
- * Owns: log_lock, the innermost of all locks; a line that log_print writes is not torn by another
- * processor's.  Text longer than the buffer is cut.
+ * Owns: log_lock, the innermost of all locks; a line that log_print or log_text writes is not torn by
+ * another processor's.  Text longer than log_print's buffer is cut.
  */
 #include "../kernel.h"
 #include "lib.h"
@@ -125,6 +125,18 @@ log_unlock_forever(void)
 }
 
 void
+log_text(const char *text, size_t length)
+{
+	if (log_unlocked) {
+		machine_log(text, length);
+		return;
+	}
+	lock_acquire(&log_lock);
+	machine_log(text, length);
+	lock_release(&log_lock);
+}
+
+void
 log_print(const char *format, ...)
 {
 	char line[LINE];
@@ -134,11 +146,5 @@ log_print(const char *format, ...)
 	va_start(args, format);
 	n = print_format(line, sizeof(line), format, args);
 	va_end(args);
-	if (log_unlocked) {
-		machine_log(line, n);
-		return;
-	}
-	lock_acquire(&log_lock);
-	machine_log(line, n);
-	lock_release(&log_lock);
+	log_text(line, n);
 }
