@@ -5,13 +5,13 @@
  * Owns: the table of accounts, a tree below account 1, the boot environment's.
  *
  * 1. In use never exceeds the limit, of any kind, at any moment: a charge is one
- * compare-and-exchange that adds only what fits.
- * 2. What is in use of an account includes the whole limits of its child accounts: they were carved
- *    out when the child was made, so a child needs no look at its ancestors.
+ *    compare-and-exchange that adds only what fits.
+ * 2. What is in use of an account includes the whole limits of its child accounts: they were
+ *    carved out when the child was made, so a child needs no look at its ancestors.
  * 3. A limit never changes while the account lives.
- * 4. refs counts the environments in it, its child accounts, and the frames and names charged to
- * it; with the last reference the account ends and its limits go back to the parent.  A new account
- *    has none: its maker takes the first.
+ * 4. refs counts the environments in it, its child accounts, and the frames and names
+ *    charged to it; with the last reference the account ends and its limits go back to the
+ *    parent.  A new account has none: its maker takes the first.
  *
  * Locks: none for charges; account_lock, inside every other, for finding a free row.
  */

@@ -2,10 +2,10 @@
 /*
  * Batches of records in the caller's area.
  *
- * Records are naturally aligned powers of two, so none straddles two pages; each is reached through
- * the kernel's own mapping of the area's frames, and each of its values is read exactly once.  The
- * area cannot change during the call: only its own environment or, when that does not run, another
- * could.
+ * Records are naturally aligned powers of two, so none straddles two pages; each is reached
+ * through the kernel's own mapping of the area's frames, and each of its values is read exactly
+ * once.  The area cannot change during the call: only its own environment or, when that does
+ * not run, another could.
  */
 #ifndef KERNEL_BATCH_H
 #define KERNEL_BATCH_H
@@ -41,6 +41,15 @@ batch_next(struct batch *b)
 	b->at += b->size;
 	if (b->offset % PAGE == 0)
 		b->at = area_at(b->env, b->offset, b->size);
+}
+
+/* The same over n records, which end in this page. */
+static inline void
+batch_skip(struct batch *b, uint32_t n)
+{
+	b->offset += (n - 1) * b->size;
+	b->at += (size_t)(n - 1) * b->size;
+	batch_next(b);
 }
 
 static inline struct aegis_frame_rec

@@ -2,25 +2,28 @@
 /*
  * Names and capabilities.
  *
- * Owns: the pool of names (nodes), a tree below NODE_ROOT, and the capability tables in struct env.
+ * Owns: the pool of names (nodes), a tree below NODE_ROOT, and the capability tables in struct
+ * env.
  *
- * 1. A name is live when its generation and, up to the root, each parent_generation agree with the
- *    nodes above.  Revoking a name changes its generation: in that one store every capability to it
- *    and everything derived from it, now or later, is stale.  The rest of a revocation only cleans
- * up.
- * 2. A node's parent never changes while it is allocated, and a node outlives its children and
- *    whatever it guards: they count in refs.  So a walk from a guard to the root needs no lock.
- * 3. caps counts the slots that name the node's current generation.  A node with refs 0 and caps 0
- * is free; neither can rise from there, because only a valid slot makes references.
- * 4. A node that is allocated again has another generation.  One whose generations are used up is
- *    never allocated again.
- * 5. Slots are written with node_lock held, and are read without: by their sequence number.  A
- * check walks first and compares generations last, so that the walk is known to have met this node.
- * 6. What lasts longer than a call and rests on a capability (a frame's guard, a holding) is made
- * with node_lock held, so that a revocation that returned sees all of it.
+ * 1. A name is live when its generation and, up to the root, each parent_generation agree
+ *    with the nodes above.  Revoking a name changes its generation: in that one store every
+ *    capability to it and everything derived from it, now or later, is stale.  The rest of a
+ *    revocation only cleans up.
+ * 2. A node's parent never changes while it is allocated, and a node outlives its children
+ *    and whatever it guards: they count in refs.  So a walk from a guard to the root needs no
+ *    lock.
+ * 3. caps counts the slots that name the node's current generation.  A node with refs 0 and
+ *    caps 0 is free; neither can rise from there, because only a valid slot makes references.
+ * 4. A node that is allocated again has another generation.  One whose generations are used
+ *    up is never allocated again.
+ * 5. Slots are written with node_lock held, and are read without: by their sequence number.
+ *    A check walks first and compares generations last, so that the walk is known to have met
+ *    this node.
+ * 6. What lasts longer than a call and rests on a capability (a frame's guard, a holding) is
+ *    made with node_lock held, so that a revocation that returned sees all of it.
  *
- * Locks: node_lock, inside the environment's; pool_lock, inside every other, for the list of free
- * nodes and refs that reach 0.  Revocation: cap_revoke.c.
+ * Locks: node_lock, inside the environment's; pool_lock, inside every other, for the list of
+ * free nodes and refs that reach 0.  Revocation: cap_revoke.c.
  */
 #include "kernel.h"
 

@@ -3,8 +3,8 @@
  * Revocation of a name: what rests on capabilities to it, and to all names below it, ends.
  *
  * The capabilities themselves are stale in one store (cap.c, 1).  What remains are names that
- * nobody can use any more, and holdings of frames that the name guards.  They are found in bounded
- * steps:
+ * nobody can use any more, and holdings of frames that the name guards.  They are found in
+ * bounded steps:
  *
  *   BURY   nodes below the name do not count their slots, and go if nothing needs them
  *   MARK   frames guarded by the name, or below it, must not be shared from now on
@@ -12,16 +12,17 @@
  *   SWEEP  the bindings of stripped holdings in that space are broken
  *   CLEAR  marks are taken away
  *
- * 1. There is one revocation under way at a time.  Whoever revokes meanwhile carries it on first,
- * so one that its caller abandoned is finished all the same.
- * 2. Once MARK is through, no marked frame gets to another space except by a live capability,
- * because capabilities that were stale before make no holdings (cap.c, 6) and holders cannot share
- * it. So one pass over the spaces is enough, and ends.
+ * 1. There is one revocation under way at a time.  Whoever revokes meanwhile carries it on
+ *    first, so one that its caller abandoned is finished all the same.
+ * 2. Once MARK is through, no marked frame gets to another space except by a live
+ *    capability, because capabilities that were stale before make no holdings (cap.c, 6) and
+ *    holders cannot share it. So one pass over the spaces is enough, and ends.
  * 3. The caller's space is left out: it keeps its holdings and bindings.
- * 4. node.swept is the generation of the last revocation that was finished; a caller who was told
- *    AGAIN (REVOKING in its slot) compares it, and does not revoke twice.
+ * 4. node.swept is the generation of the last revocation that was finished; a caller who was
+ *    told AGAIN (REVOKING in its slot) compares it, and does not revoke twice.
  *
- * Lock: sweep_lock, inside the environment's lock and outside node_lock, for the steps of one call.
+ * Lock: sweep_lock, inside the environment's lock and outside node_lock, for the steps of one
+ * call.
  */
 #include "tlb.h"
 
@@ -82,7 +83,8 @@ _mark_step(bool mark)
 
 		if (!mark) {
 			f->flags &= (uint8_t)~FRAME_REVOKED;
-		} else if (f->kind == FRAME_USER && node_dominates(work.node, f->guard)) {
+		} else if (__atomic_load_n(&f->kind, __ATOMIC_ACQUIRE) == FRAME_USER &&
+			   node_dominates(work.node, f->guard)) {
 			f->flags |= FRAME_REVOKED;
 			work.marked = true;
 		}

@@ -2,17 +2,20 @@
 /*
  * Shootdown: what makes processors forget bindings.
  *
- * 1. s->cpus has the bit of every processor that may translate through s.  A processor sets its bit
- *    before it loads the table, and clears it after it loaded another, so whoever changes an entry
- *    and then reads s->cpus misses nobody: who is not in it will read the new entry.
- * 2. shoot_asked counts requests to a processor, shoot_done those it has answered.  A request
- * carries no addresses: the answer is to forget all user translations.
- * 3. A call sends at most one interrupt to each processor for a batch, waits for all answers, and
- *    answers requests itself meanwhile; so processors that wait for each other all go on.
- * 4. A frame whose last binding went is released, and a table handed out, after the answers only.
+ * 1. s->cpus has the bit of every processor that may translate through s.  A processor sets
+ *    its bit before it loads the table, and clears it after it loaded another, so whoever
+ *    changes an entry and then reads s->cpus misses nobody: who is not in it will read the new
+ *    entry.
+ * 2. shoot_asked counts requests to a processor, shoot_done those it has answered.  A
+ *    request carries no addresses: the answer is to forget all user translations.
+ * 3. A call sends at most one interrupt to each processor for a batch, waits for all
+ *    answers, and answers requests itself meanwhile; so processors that wait for each other all
+ *    go on.
+ * 4. A frame whose last binding went is released, and a table handed out, after the answers
+ *    only.
  *
- * Entries that were not accessed are in no processor's TLB and need no request: processors set the
- * bit before they cache (SDM volume 3, 4.10.2.3).
+ * Entries that were not accessed are in no processor's TLB and need no request: processors set
+ * the bit before they cache (SDM volume 3, 4.10.2.3).
  *
  * Context: the lock of the space that changed is held while waiting.
  */

@@ -4,21 +4,22 @@
  *
  * Owns: the directory and the holdings pages of spaces; a byte a frame, AEGIS_HOLD_*.
  *
- * 1. A byte is 0 exactly while the space does not hold the frame.  Each byte that is not 0 is one
- * of the frame's refs (device registers, which never change owner, have none).
- * 2. READ is there whenever WRITE is.  A byte with neither is stripped: the rights were taken, some
- *    bindings are still to be broken; it gets no new bindings and no rights until it is 0.
- *    space.stripped counts them.
+ * 1. A byte is 0 exactly while the space does not hold the frame.  Each byte that is not 0
+ *    is one of the frame's refs (device registers, which never change owner, have none).
+ * 2. READ is there whenever WRITE is.  A byte with neither is stripped: the rights were
+ *    taken, some bindings are still to be broken; it gets no new bindings and no rights until
+ *    it is 0. space.stripped counts them.
  * 3. A holding begins by allocation, by capability (mem_bind) or from a space that holds
- * (mem_share, tlb_write): never with more rights than its source has.
- * 4. PIN means guaranteed; space.pinned counts them, at most AEGIS_PINNED_MAX and the pages of
- * areas. It lasts until mem_mark takes it back or the last binding of the frame in this space goes.
- * 5. While the area of an environment includes a frame (frame.link, for each one reference), its
- * last binding stays, unless force is used; even then the frame does not change owner.
+ *    (mem_share, tlb_write): never with more rights than its source has.
+ * 4. PIN means guaranteed; space.pinned counts them, at most AEGIS_PINNED_MAX and the pages
+ *    of areas. It lasts until mem_mark takes it back or the last binding of the frame in this
+ *    space goes.
+ * 5. While the area of an environment includes a frame (frame.link, for each one reference),
+ *    its last binding stays, unless force is used; even then the frame does not change owner.
  *
- * Locks: space.lock for the bytes.  A holding by capability is made with node_lock held (cap.c, 6)
- * and, like every change of kind, with mem_lock: a frame with one holding can be retyped by its
- * holder. Exposed: to its own space, through mem_bind of the page.  Revoked: _space_expel,
+ * Locks: space.lock for the bytes.  A holding by capability is made with node_lock held (cap.c,
+ * 6) and, like every change of kind, with mem_lock: a frame with one holding can be retyped by
+ * its holder. Exposed: to its own space, through mem_bind of the page.  Revoked: _space_expel,
  * cap_revoke.
  */
 #include "tlb.h"
@@ -59,7 +60,7 @@ bool
 area_last(uint32_t pfn, uint8_t hold)
 {
 	return pfn < frame_count && frames[pfn].kind == FRAME_USER && frames[pfn].link &&
-	       (hold & AEGIS_HOLD_COUNT) == 1;
+	       (hold & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)) == (AEGIS_HOLD_PIN | 1);
 }
 
 bool
@@ -91,7 +92,7 @@ _hold_last(struct flush *f, uint8_t *hold, uint32_t pfn)
 {
 	_hold_unpin(f->space, hold);
 	if (*hold)
-		return;
+		return; /* the rights stay */
 	f->space->stripped--;
 	if (f->drops == FLUSH_DROPS)
 		_flush_finish(f);
@@ -125,7 +126,8 @@ share_check(uint32_t pfn, uint8_t held, uint8_t need)
 		return AEGIS_DENIED;
 	if (f->flags & FRAME_REVOKED)
 		return AEGIS_AGAIN;
-	/* Holding an exposed frame for reading is authority to hand that on; nobody holds more of it. */
+	/* Holding an exposed frame for reading is authority to hand that on; nobody holds more of
+	 * it. */
 	return f->kind == FRAME_USER || f->kind == FRAME_EXPOSED ? AEGIS_OK : AEGIS_DENIED;
 }
 
@@ -184,12 +186,30 @@ _mem_untype(struct space *s, uint32_t pfn)
 
 /* ---- mem_free ---- */
 
+/* One holding less; its frame is to be released.  */
+static inline status
+_frame_leave(struct space *s, struct hold_cache *cache, uint32_t pfn)
+{
+	uint8_t *hold = _hold_at(cache, s, pfn);
+
+	if (!hold || !*hold)
+		return AEGIS_NOT_HELD;
+	if (*hold & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)) {
+		if (*hold & AEGIS_HOLD_COUNT)
+			return AEGIS_IN_USE;
+		_hold_unpin(s, hold);
+	}
+	*hold = 0;
+	return AEGIS_OK;
+}
+
 status
 sys_mem_free(uint32_t area, uint32_t n)
 {
 	struct env *self = current();
 	struct space *s = self->space;
-	uint32_t gone[AEGIS_BATCH_STEPS], i;
+	struct hold_cache cache = HOLD_CACHE;
+	uint32_t gone[AEGIS_BATCH_STEPS], lowest = s->span, i;
 	status st = AEGIS_OK;
 	struct batch b;
 
@@ -200,24 +220,19 @@ sys_mem_free(uint32_t area, uint32_t n)
 	lock_acquire(&s->lock);
 	for (i = 0; i < n; i++) {
 		uint32_t pfn = batch_frame(&b).pfn;
-		uint8_t *hold = _hold_find(s, pfn);
 
-		if (!hold || !*hold)
-			st = AEGIS_NOT_HELD;
-		else if (*hold & AEGIS_HOLD_COUNT)
-			st = AEGIS_IN_USE;
+		st = _frame_leave(s, &cache, pfn);
 		if (st != AEGIS_OK)
 			break;
-		_hold_unpin(s, hold);
-		*hold = 0;
 		gone[i] = pfn;
-		if (pfn / AEGIS_HOLD_SPAN < s->span)
-			s->span = pfn / AEGIS_HOLD_SPAN;
+		if (cache.span < lowest)
+			lowest = cache.span;
 		if (i + 1 < n)
 			batch_next(&b);
 	}
-	mem_release_many(gone, i);
+	__atomic_store_n(&s->span, lowest, __ATOMIC_RELAXED);
 	lock_release(&s->lock);
+	mem_release_many(gone, i);
 	if (i)
 		revoke_given(self, AEGIS_KIND_FRAME, i);
 	COUNT_ADD(frames_freed, i);
@@ -292,7 +307,9 @@ _hold_bind(struct env *self, uint32_t cap, struct aegis_frame_rec rec)
 	if (st == AEGIS_OK && hold_stripped(*hold))
 		st = AEGIS_AGAIN;
 	if (st == AEGIS_OK) {
-		if (!*hold && kind != FRAME_DEVICE)
+		if (kind == FRAME_DEVICE)
+			self->space->devices = 1;
+		else if (!*hold)
 			atomic_fetch_add(&frames[rec.pfn].refs, 1);
 		*hold |= hold_need(rec.flags);
 	}

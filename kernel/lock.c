@@ -3,9 +3,10 @@
  * Spin locks.
  *
  * 1. A lock is held by at most one processor, which does not take it again.
- * 2. Interrupts are off while a lock is held, as everywhere in the kernel, so the holder proceeds.
- * 3. Whoever waits answers shootdown requests meanwhile: the holder may itself be waiting for that
- *    answer.
+ * 2. Interrupts are off while a lock is held, as everywhere in the kernel, so the holder
+ *    proceeds.
+ * 3. Whoever waits answers shootdown requests meanwhile: the holder may itself be waiting
+ *    for that answer.
  *
  * Order of locks: kernel.h.  Not fair; sections are short and bounded.
  */

@@ -5,20 +5,20 @@
  * Owns: the frame array, the free bitmap, and who pays for and guards each frame.
  *
  * 1. A frame's bit in the bitmap is set exactly while its kind is FRAME_FREE.
- * 2. refs of a frame of memory in use = spaces that hold it + device accesses under way + pins of
- *    areas + 1 while it is a kernel object.  At 0 the frame is free.
+ * 2. refs of a frame of memory in use = spaces that hold it + device accesses under way +
+ *    pins of areas + 1 while it is a kernel object.  At 0 the frame is free.
  * 3. A frame in use by environments has a guard (node.refs counts it) and an account (it was
- * charged). Frames of account 0 are the kernel's own, from boot, and never free.
+ *    charged). Frames of account 0 are the kernel's own, from boot, and never free.
  * 4. A frame is cleared between owners: when it is allocated, unless it is known to be zero.
- * Freeing is cheap that way, and a frame is free only after every processor forgot its bindings,
- * because a holding goes only after its bindings did.
+ *    Freeing is cheap that way, and a frame is free only after every processor forgot its
+ *    bindings, because a holding goes only after its bindings did.
  * 5. span_free counts the set bits of each span; no bit is set below span_word in its span.
  *
  * Exposed: the bitmap (system page: free_map_frame), readable by all.  Revoked: holdings, by
  * _space_expel and cap_revoke; the frame is free when the last went.
  *
- * Lock: mem_lock, for the bitmap, kinds that become or cease to be FREE or USER, and flags.  refs
- * are atomic; from 0 nobody raises them but the allocator.
+ * Lock: mem_lock, for the bitmap, kinds that become or cease to be FREE or USER, and flags.
+ * refs are atomic; from 0 nobody raises them but the allocator.
  */
 #include "tlb.h"
 
@@ -50,7 +50,7 @@ bit_free(uint32_t pfn)
 	return free_map[pfn / 64] >> pfn % 64 & 1;
 }
 
-static void
+static inline void
 bit_set(uint32_t pfn)
 {
 	uint32_t span = pfn / AEGIS_HOLD_SPAN;
@@ -251,41 +251,43 @@ frame_kind(uint32_t pfn)
 
 /* ---- giving back ---- */
 
+/* Only a table that is empty is known to be zero.  mem_lock held. */
+static inline void
+_frame_empty(struct frame *f, uint32_t pfn)
+{
+	f->flags = f->kind == FRAME_TABLE && !f->link ? 0 : FRAME_DIRTY;
+	f->kind = FRAME_FREE;
+	f->account = 0;
+	f->guard = 0;
+	f->link = 0;
+	bit_set(pfn);
+}
+
 /* Frames without references become free.  What was charged and guarded is settled outside the lock.
  */
 static void
 frames_free(const uint32_t *pfns, uint32_t n)
 {
-	struct {
-		uint32_t account, guard, n;
-	} same = {0};
+	uint32_t i = 0;
 
-	for (uint32_t i = 0; i < n;) {
-		same.account = frames[pfns[i]].account;
-		same.guard = frames[pfns[i]].guard;
-		same.n = 0;
+	while (i < n) {
+		uint32_t account = frames[pfns[i]].account, guard = frames[pfns[i]].guard,
+			 first = i;
+
 		lock_acquire(&mem_lock);
-		for (; i < n; i++, same.n++) {
+		for (; i < n; i++) {
 			struct frame *f = &frames[pfns[i]];
 
-			if (f->account != same.account || f->guard != same.guard)
+			if (f->account != account || f->guard != guard)
 				break;
-			if (f->kind != FRAME_TABLE || f->link)
-				f->flags = FRAME_DIRTY;
-			else
-				f->flags = 0;
-			f->kind = FRAME_FREE;
-			f->account = 0;
-			f->guard = 0;
-			f->link = 0;
-			bit_set(pfns[i]);
+			_frame_empty(f, pfns[i]);
 		}
 		count_expose();
 		lock_release(&mem_lock);
-		if (same.guard)
-			node_unref_many(same.guard, same.n);
-		if (same.account)
-			account_refund(same.account, ACCOUNT_FRAME, same.n);
+		if (guard)
+			node_unref_many(guard, i - first);
+		if (account)
+			account_refund(account, ACCOUNT_FRAME, i - first);
 	}
 }
 
@@ -326,22 +328,22 @@ static status
 _pick_any(struct space *s, const uint32_t *directory, uint32_t *pfn)
 {
 	uint32_t spans = (frame_count + AEGIS_HOLD_SPAN - 1) / AEGIS_HOLD_SPAN;
+	uint32_t first = __atomic_load_n(&s->span, __ATOMIC_RELAXED);
 	uint32_t unserved = spans;
 
-	for (uint32_t i = s->span < spans ? s->span : 0; i < spans; i++) {
+	/* From where it went well last time, then from the bottom. */
+	for (uint32_t i = first; i < spans || first; i++) {
+		if (i >= spans)
+			i = first = 0;
 		if (!span_free[i])
 			continue;
 		if (span_served(directory, i)) {
-			s->span = i;
+			__atomic_store_n(&s->span, i, __ATOMIC_RELAXED);
 			*pfn = span_lowest(i);
 			return AEGIS_OK;
 		}
-		if (unserved == spans)
+		if (i < unserved)
 			unserved = i;
-	}
-	if (s->span) {
-		s->span = 0;
-		return _pick_any(s, directory, pfn);
 	}
 	*pfn = unserved * AEGIS_HOLD_SPAN;
 	return unserved < spans ? AEGIS_NEED_TABLE : AEGIS_NO_MEMORY;
@@ -562,15 +564,13 @@ sys_mem_alloc(uint32_t cap, uint32_t area, uint32_t n, uint32_t flags)
 	struct env *self = current();
 	struct taking t;
 	struct batch b;
-	uint32_t node;
 	status st;
 
 	if ((flags & ~(AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE)) ||
 	    !batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
-	st = cap_node(self, cap, AEGIS_ALLOC, &node);
-	if (st != AEGIS_OK || n == 0)
-		return st;
+	if (n == 0)
+		return 0;
 	t.space = self->space;
 	t.directory = machine_frame(t.space->directory);
 	t.flags = flags;

@@ -4,14 +4,16 @@
  *
  * Owns: the table of space numbers, and the life of struct space.
  *
- * 1. space_table[n] is set from space_create to the end of space_destroy.  A space that is found
- *    there cannot go while it is counted: in users by whoever looks at it, in envs by environments.
- * 2. A space begins with three frames its creator held (object, directory, top table) and gets page
- *    tables and holdings pages from whoever may control it: the kernel allocates nothing.
- * 3. dying is set once, with envs 0, and then no processor translates through the space (it is
- *    told to load another table), so that its frames can go without a look at its bindings.
- * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the holdings,
- * then through the tables; when all are released the object goes.
+ * 1. space_table[n] is set from space_create to the end of space_destroy.  A space that is
+ *    found there cannot go while it is counted: in users by whoever looks at it, in envs by
+ *    environments.
+ * 2. A space begins with three frames its creator held (object, directory, top table) and
+ *    gets page tables and holdings pages from whoever may control it: the kernel allocates
+ *    nothing.
+ * 3. dying is set once, with envs 0, and then no processor translates through the space (it
+ *    is told to load another table), so that its frames can go without a look at its bindings.
+ * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the
+ *    holdings, then through the tables; when all are released the object goes.
  *
  * Locks: table_lock, inside every other, for the table and the first count; space.lock for the
  * rest. Exposed: the window (tables), holdings pages.  Revoked: by capability, mem_unshare and

@@ -2,10 +2,11 @@
 /*
  * The invariants of holdings and bindings, checked: references are mappings.
  *
- * There is no memory for a second set of counts, so the counts themselves serve: a first walk over
- * the tables takes one off a holding for each binding it meets, a look at the holdings finds all of
- * them 0, a second walk puts them back.  When something is wrong the counts stay wrong: the caller
- * panics.  Call with nothing else going on in the space; for checked builds and tests.
+ * There is no memory for a second set of counts, so the counts themselves serve: a first walk
+ * over the tables takes one off a holding for each binding it meets, a look at the holdings
+ * finds all of them 0, a second walk puts them back.  When something is wrong the counts stay
+ * wrong: the caller panics.  Call with nothing else going on in the space; for checked builds
+ * and tests.
  */
 #include "tlb.h"
 

@@ -3,13 +3,13 @@
  * Breaking bindings by force.
  *
  * A holding keeps only the number of its bindings, so finding them means looking through the
- * space's page tables.  That is done in two parts.  First the holding is stripped of its rights,
- * which takes effect at once: nothing can be bound, shared or retyped by it.  Then sweeps,
- * SWEEP_STEPS entries at a time, break every binding of any stripped holding they meet, going round
- * the tables from where the last sweep stopped (space.progress).
+ * space's page tables.  That is done in two parts.  First the holding is stripped of its
+ * rights, which takes effect at once: nothing can be bound, shared or retyped by it.  Then
+ * sweeps, SWEEP_STEPS entries at a time, break every binding of any stripped holding they meet,
+ * going round the tables from where the last sweep stopped (space.progress).
  *
- * 1. A stripped holding gets no new bindings, so one round of sweeps ends them all, whoever sweeps
- * and however often the lock is released in between.
+ * 1. A stripped holding gets no new bindings, so one round of sweeps ends them all, whoever
+ *    sweeps and however often the lock is released in between.
  * 2. A sweep that stops leaves nothing half done: tables, counts and TLBs agree.
  */
 #include "tlb.h"

@@ -3,18 +3,20 @@
  * Bindings: the page table of a space as the kernel's cache of secure bindings.
  *
  * 1. An entry binds a frame only if the space holds it with the rights the entry gives; the
- * holding's count is the number of its entries (a large one counts for each of its frames).
- * 2. Frames that are bound are FRAME_USER, or FRAME_EXPOSED and FRAME_HOLD read only, or device
- *    registers uncached; never tables, objects, the kernel's own or free ones.
- * 3. frames[table].link is the number of entries in use; a table with 0 is all zeros, and only such
- * a table is taken out.  The kernel half and the window of the top table do not count.
+ *    holding's count is the number of its entries (a large one counts for each of its frames).
+ * 2. Frames that are bound are FRAME_USER, or FRAME_EXPOSED and FRAME_HOLD read only, or
+ *    device registers uncached; never tables, objects, the kernel's own or free ones.
+ * 3. frames[table].link is the number of entries in use; a table with 0 is all zeros, and
+ *    only such a table is taken out.  The kernel half and the window of the top table do not
+ *    count.
  * 4. No entry is writable and executable unless the space was made so.
  * 5. Entries are exchanged atomically, so that no accessed or dirty bit is lost to another
- * processor.
+ *    processor.
  * 6. The accessed bits that an operation saw tell what has to be forgotten; see flush.c.
  *
  * Lock: the space's, and for a foreign space also the caller's, whose holdings are the source.
- * Exposed: the window.  Revoked: sweep.c; guaranteed bindings with their space or by force only.
+ * Exposed: the window.  Revoked: sweep.c; guaranteed bindings with their space or by force
+ * only.
  */
 #include "tlb.h"
 
@@ -173,6 +175,10 @@ struct writer {
 	uint64_t *table;
 	uint32_t table_pfn;
 	uint32_t tables;
+	struct hold_cache to, from;
+	/* What the last record passed: like ones need no more than _run_fast. */
+	uint32_t prot; /* 0: nothing */
+	uint64_t bits;
 };
 
 /* What `to` may do with the frame, or would be given.  *hold is its byte. */
@@ -185,12 +191,12 @@ _frame_check(struct writer *w, uint32_t pfn, uint32_t prot, uint8_t **hold)
 
 	if (pfn >= PFN_MAX)
 		return AEGIS_NO_SUCH;
-	*hold = _hold_find(w->pair.to, pfn);
+	*hold = _hold_at(&w->to, w->pair.to, pfn);
 	if (w->pair.from == w->pair.to) {
 		if (!*hold || (**hold & need) != need)
 			return AEGIS_NOT_HELD;
 	} else {
-		giver = _hold_find(w->pair.from, pfn);
+		giver = _hold_at(&w->from, w->pair.from, pfn);
 		st = share_check(pfn, giver ? *giver : 0, need);
 		if (st != AEGIS_OK)
 			return st;
@@ -220,6 +226,7 @@ _page_table(struct writer *w, uint64_t va)
 	uint64_t size, *large;
 
 	w->region = ~0ul;
+	w->prot = 0;
 	w->table = _table_find(w->pair.to, va, 1, &w->table_pfn, &size, &large);
 	if (!w->table)
 		return large ? AEGIS_IN_USE : AEGIS_NEED_TABLE;
@@ -227,7 +234,7 @@ _page_table(struct writer *w, uint64_t va)
 	return AEGIS_OK;
 }
 
-static inline status
+static status
 _page_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 {
 	uint8_t *hold, *before = NULL;
@@ -338,6 +345,84 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	return AEGIS_OK;
 }
 
+/*
+ * The common case of _page_bind, with no doubts left, for up to n records of one page of the area:
+ * same protection and page table as the record before, frames of memory of the same span, nothing
+ * bound there.  Answers how many it did; _page_bind decides about the next.
+ */
+static inline uint32_t
+_run_fast(struct writer *w, const uint8_t *records, uint32_t n, bool foreign)
+{
+	const uint32_t prot = w->prot, span = w->to.span;
+	const uint64_t bits = w->bits, region = w->region;
+	const uint8_t need = hold_need(prot);
+	uint64_t *const table = w->table;
+	uint8_t *const page = w->to.page;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
+		const volatile struct aegis_bind *r =
+			(const struct aegis_bind *)(const void *)records;
+		uint64_t va = r->va, *pte;
+		uint32_t pfn = r->pfn, h;
+
+		if (r->prot != prot || va / AEGIS_LARGE_PAGE != region || va % PAGE ||
+		    pfn / AEGIS_HOLD_SPAN != span)
+			break;
+		pte = &table[va / PAGE % 512];
+		if (*pte)
+			break;
+		h = page[pfn % AEGIS_HOLD_SPAN];
+		/* READ is the highest bit and WRITE the next: more rights are a greater number. */
+		if (foreign) {
+			if (w->from.page[pfn % AEGIS_HOLD_SPAN] < need || (h && h < need) ||
+			    frames[pfn].kind != FRAME_USER || (frames[pfn].flags & FRAME_REVOKED))
+				break;
+		} else {
+			if (h < need ||
+			    ((prot & AEGIS_BIND_EXEC) && frames[pfn].kind != FRAME_USER))
+				break;
+		}
+		if (!((h + 1) & AEGIS_HOLD_COUNT))
+			break;
+		if (foreign && !h) {
+			atomic_fetch_add(&frames[pfn].refs, 1);
+			h = need;
+		}
+		page[pfn % AEGIS_HOLD_SPAN] = (uint8_t)(h + 1);
+		__atomic_store_n(pte, (uint64_t)pfn << AEGIS_PAGE_SHIFT | bits, __ATOMIC_RELEASE);
+		records += sizeof(struct aegis_bind);
+	}
+	if (i)
+		frames[w->table_pfn].link += i;
+	return i;
+}
+
+/* Records of the batch, of which `left` remain, that need no more thought. */
+static uint32_t
+_batch_fast(struct writer *w, const struct batch *b, uint32_t left)
+{
+	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind);
+
+	n = n < left ? n : left;
+	if (!w->prot)
+		return 0;
+	if (w->pair.from == w->pair.to)
+		return _run_fast(w, b->at, n, false);
+	return w->from.span == w->to.span ? _run_fast(w, b->at, n, true) : 0;
+}
+
+/* What _run_fast may assume after _page_bind succeeded. */
+static void
+_fast_prepare(struct writer *w, uint32_t prot)
+{
+	bool plain = !(prot & (AEGIS_BIND_GUARANTEED | AEGIS_BIND_UNCACHED)) && w->region &&
+		     !w->pair.to->devices && !w->pair.from->devices;
+
+	w->prot = plain ? prot : 0;
+	w->bits = pte_compose(0, prot, w->nx);
+}
+
 static inline struct aegis_bind
 batch_bind(const struct batch *b)
 {
@@ -346,7 +431,7 @@ batch_bind(const struct batch *b)
 	return (struct aegis_bind){r->va, r->pfn, r->prot};
 }
 
-static inline status
+static status
 _record_write(struct writer *w, struct aegis_bind rec)
 {
 	status st;
@@ -358,7 +443,10 @@ _record_write(struct writer *w, struct aegis_bind rec)
 		return st;
 	if (rec.prot & AEGIS_BIND_LARGE)
 		return _large_bind(w, rec.va, rec.pfn, rec.prot);
-	return _page_bind(w, rec.va, rec.pfn, rec.prot);
+	st = _page_bind(w, rec.va, rec.pfn, rec.prot);
+	if (st == AEGIS_OK && rec.prot != w->prot)
+		_fast_prepare(w, rec.prot);
+	return st;
 }
 
 status
@@ -378,18 +466,25 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	flush_start(&w.flush, w.pair.to, w.pair.from);
 	w.nx = machine_pte_nx();
 	w.region = ~0ul;
-	w.tables = 0;
+	w.tables = w.prot = 0;
+	w.to = w.from = (struct hold_cache)HOLD_CACHE;
 	if (n > AEGIS_BATCH_STEPS)
 		n = AEGIS_BATCH_STEPS;
-	for (i = 0; i < n && w.tables < TABLES_MAX && steps < RANGE_STEPS; i++) {
+	for (i = 0; i < n && w.tables < TABLES_MAX && steps < RANGE_STEPS;) {
 		struct aegis_bind rec = batch_bind(&b);
+		uint32_t fast;
 
 		st = _record_write(&w, rec);
 		if (st != AEGIS_OK)
 			break;
 		steps += rec.prot & AEGIS_BIND_LARGE ? LARGE_PAGES : 1;
-		if (i + 1 < n)
-			batch_next(&b);
+		if (++i == n)
+			break;
+		batch_next(&b);
+		fast = _batch_fast(&w, &b, n - i);
+		i += fast;
+		if (fast && i < n)
+			batch_skip(&b, fast);
 	}
 	_flush_finish(&w.flush);
 	pair_unlock(&w.pair);
@@ -400,7 +495,11 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 status
 _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 {
-	struct writer w = {.pair = {s, s, false}, .nx = machine_pte_nx(), .region = ~0ul};
+	struct writer w = {.pair = {s, s, false},
+			   .nx = machine_pte_nx(),
+			   .region = ~0ul,
+			   .to = HOLD_CACHE,
+			   .from = HOLD_CACHE};
 	status st;
 
 	flush_start(&w.flush, s, s);
@@ -443,6 +542,7 @@ _protect_run(const struct range *r, uint64_t *pte, uint64_t n)
 static status
 _protect_check(const struct range *r, const uint64_t *pte, uint64_t n)
 {
+	struct hold_cache cache = HOLD_CACHE;
 	uint8_t need = hold_need(r->prot);
 
 	if (!(r->prot & (AEGIS_BIND_WRITE | AEGIS_BIND_EXEC)))
@@ -457,11 +557,13 @@ _protect_check(const struct range *r, const uint64_t *pte, uint64_t n)
 			continue;
 		if (pte[i] & PTE_UNCACHED)
 			prot |= AEGIS_BIND_UNCACHED;
-		hold = _hold_find(r->flush.space, pfn);
+		hold = _hold_at(&cache, r->flush.space, pfn);
 		for (uint64_t j = 0; j < pages; j++) {
-			if ((hold[j] & need) != need)
+			if (hold[j] < need)
 				return AEGIS_NOT_HELD;
 		}
+		if (pfn < frame_count && frames[pfn].kind == FRAME_USER)
+			continue;
 		if (kind_check(frame_kind(pfn), prot) != AEGIS_OK)
 			return AEGIS_DENIED;
 	}
@@ -501,35 +603,57 @@ _large_area(struct space *s, uint64_t pte)
 	return false;
 }
 
+/* A large binding, on request. */
+static status
+_large_delete(struct range *r, uint64_t *pte, uint32_t table)
+{
+	if (_large_area(r->flush.space, *pte))
+		return AEGIS_IN_USE;
+	r->seen |= *pte;
+	_large_unbind(&r->flush, pte, table);
+	return AEGIS_OK;
+}
+
 static status
 _range_delete(struct range *r, uint64_t *pte, uint32_t table, uint64_t va, uint64_t n)
 {
 	struct space *s = r->flush.space;
+	struct hold_cache cache = HOLD_CACHE;
+	uint64_t first = n, last = 0, seen = 0, i;
+	status st = AEGIS_OK;
+	uint32_t gone = 0;
 
-	for (uint64_t i = 0; i < n; i++) {
+	if ((*pte & AEGIS_PTE_PRESENT) && (*pte & AEGIS_PTE_LARGE))
+		return _large_delete(r, pte, table);
+	for (i = 0; i < n; i++) {
 		uint64_t old = pte[i];
 		uint32_t pfn = pte_pfn(old);
+		uint8_t *hold;
 
-		if (!(old & AEGIS_PTE_PRESENT))
+		if (!old)
 			continue;
-		if (old & AEGIS_PTE_LARGE) {
-			if (_large_area(s, old))
-				return AEGIS_IN_USE;
-			r->seen |= old;
-			_large_unbind(&r->flush, &pte[i], table);
-			continue;
+		hold = _hold_at(&cache, s, pfn);
+		if ((*hold & AEGIS_HOLD_PIN) && area_last(pfn, *hold)) {
+			st = AEGIS_IN_USE;
+			break;
 		}
-		if (pfn < frame_count && frames[pfn].link && area_last(pfn, *_hold_find(s, pfn)))
-			return AEGIS_IN_USE;
 		/* Read again: the processor may set bits until the exchange. */
 		old = __atomic_exchange_n(&pte[i], 0, __ATOMIC_SEQ_CST);
-		r->seen |= old;
-		frames[table].link--;
-		if (old & AEGIS_PTE_ACCESSED)
-			flush_add(&r->flush, va + i * PAGE, 1);
-		_hold_uncount(&r->flush, _hold_find(s, pfn), pfn);
+		seen |= old;
+		gone++;
+		if (old & AEGIS_PTE_ACCESSED) {
+			first = i < first ? i : first;
+			last = i;
+			if (!(*hold & AEGIS_HOLD_READ))
+				flush_add(&r->flush, va + i * PAGE, 1); /* before it is released */
+		}
+		_hold_uncount(&r->flush, hold, pfn);
 	}
-	return AEGIS_OK;
+	if (first < n)
+		flush_add(&r->flush, va + first * PAGE, last - first + 1);
+	frames[table].link -= gone;
+	r->seen |= seen;
+	return st;
 }
 
 typedef status range_step(struct range *r, uint64_t *pte, uint32_t table, uint64_t va, uint64_t n);

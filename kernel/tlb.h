@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the files about spaces share: holdings (hold.c), spaces (space.c), bindings (tlb.c, sweep.c)
- * and the forgetting of them (flush.c).
+ * What the files about spaces share: holdings (hold.c), spaces (space.c), bindings (tlb.c,
+ * sweep.c) and the forgetting of them (flush.c).
  */
 #ifndef KERNEL_TLB_H
 #define KERNEL_TLB_H
@@ -95,9 +95,30 @@ void _hold_last(struct flush *f, uint8_t *hold, uint32_t pfn);
 static inline void
 _hold_uncount(struct flush *f, uint8_t *hold, uint32_t pfn)
 {
-	*hold = (uint8_t)(*hold - 1);
-	if (!(*hold & AEGIS_HOLD_COUNT))
+	uint8_t h = (uint8_t)(*hold - 1);
+
+	*hold = h;
+	if (!(h & AEGIS_HOLD_COUNT) && (h & (AEGIS_HOLD_READ | AEGIS_HOLD_PIN)) != AEGIS_HOLD_READ)
 		_hold_last(f, hold, pfn);
+}
+
+/* The holdings page found last: frames of a batch are mostly close together. */
+struct hold_cache {
+	uint32_t span;
+	uint8_t *page;
+};
+#define HOLD_CACHE               \
+	{                        \
+		UINT32_MAX, NULL \
+	}
+static inline uint8_t *
+_hold_at(struct hold_cache *c, struct space *s, uint32_t pfn)
+{
+	if (pfn / AEGIS_HOLD_SPAN != c->span) {
+		c->page = _hold_find(s, pfn & ~(AEGIS_HOLD_SPAN - 1));
+		c->span = pfn / AEGIS_HOLD_SPAN;
+	}
+	return c->page ? c->page + pfn % AEGIS_HOLD_SPAN : NULL;
 }
 /* Guaranteed from now on; check first whether the space may have one more. */
 bool _hold_pin_allowed(const struct space *s, uint8_t hold);

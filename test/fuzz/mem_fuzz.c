@@ -2,12 +2,12 @@
 /*
  * The calls of names, frames, holdings, spaces and bindings, driven by bytes.
  *
- * Four environments act on two processors: the boot environment with every right, two children with
- * capabilities that it gave them, one of them with an account of its own, and one that has nothing.
- * Arguments are forged: slots, numbers and addresses that exist and that do not.  After every step
- * all invariants are checked, and that the one without capabilities gained no frame by itself.  At
- * the end of an input everything is taken down, and frames, names and accounts must count as at its
- * beginning.
+ * Four environments act on two processors: the boot environment with every right, two children
+ * with capabilities that it gave them, one of them with an account of its own, and one that has
+ * nothing. Arguments are forged: slots, numbers and addresses that exist and that do not.
+ * After every step all invariants are checked, and that the one without capabilities gained no
+ * frame by itself.  At the end of an input everything is taken down, and frames, names and
+ * accounts must count as at its beginning.
  *
  * A libFuzzer target; with FUZZ_MAIN a program that makes its own bytes: [seed [rounds]].
  */

@@ -38,7 +38,7 @@ test_derive(void)
 	EXPECT(sys_cap_derive(1, AEGIS_READ, 2) == 0);
 	EXPECT(sys_cap_derive(2, AEGIS_READ, 3) == AEGIS_DENIED); /* no right to derive */
 	EXPECT(sys_cap_derive(5, 0, 6) == AEGIS_BAD_CAP);
-	EXPECT(sys_cap_derive(0, 0x1000, 6) == AEGIS_BAD_ARG);
+	EXPECT(sys_cap_derive(0, AEGIS_ALL + 1, 6) == AEGIS_BAD_ARG);
 	EXPECT(sys_cap_derive(0, 0, 64) == AEGIS_BAD_ARG);
 	EXPECT(sys_cap_derive(AEGIS_SELF, 0, 6) == AEGIS_BAD_CAP);
 	EXPECT(node_dominates(info(0).node, info(2).node));
@@ -94,7 +94,7 @@ test_grant(void)
 	EXPECT(sys_cap_grant(1, 0, second->number, AEGIS_READ, 0) == AEGIS_DENIED);
 	EXPECT(sys_cap_grant(2, 1, second->number, AEGIS_READ, 0) == AEGIS_DENIED);
 	EXPECT(sys_cap_grant(2, 0, 999, AEGIS_READ, 0) == AEGIS_NO_SUCH);
-	EXPECT(sys_cap_grant(2, 0, second->number, 0x1000, 0) == AEGIS_BAD_ARG);
+	EXPECT(sys_cap_grant(2, 0, second->number, AEGIS_ALL + 1, 0) == AEGIS_BAD_ARG);
 	EXPECT(sys_cap_grant(2, 0, second->number, AEGIS_READ, 64) == AEGIS_BAD_ARG);
 	EXPECT(sys_cap_grant(2, 0, second->number, AEGIS_READ | AEGIS_REVOKE, 0) == 0);
 	EXPECT(sys_cap_grant(2, 0, second->number, AEGIS_READ, 0) == AEGIS_IN_USE);

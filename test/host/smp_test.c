@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Four processors at once, as threads, on the same spaces, frames and names: no deadlock, no lost
- * count, no translation that outlives its binding, and everything is back at the end.
+ * Four processors at once, as threads, on the same spaces, frames and names: no deadlock, no
+ * lost count, no translation that outlives its binding, and everything is back at the end.
  *
  * Processors 0 and 1 run the boot environment's space, 2 and 3 a child's.  A processor serves
  * requests between its calls, as an interrupt would make it.
