@@ -73,7 +73,6 @@ frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struc
 	out = area_at(e, (uint32_t)(at - e->setup.area_va), sizeof(*out));
 	f->gs_base = machine_gs_base();
 	f->pkru = machine_pkru();
-	f->reserved = 0;
 	f->rax = regs->rax;
 	f->rcx = regs->rcx;
 	f->rdx = regs->rdx;
@@ -103,7 +102,13 @@ void
 upcall_sync(struct env *e, struct regs *regs, uint32_t cause, uint32_t error, uint64_t addr)
 {
 	struct aegis_frame f = {.cause = cause, .error = error, .addr = addr};
+	volatile struct aegis_area *area;
 
+	if (e->area[0]) {
+		area = machine_frame(e->area[0]);
+		f.deferred = area->defer;
+		area->defer = 1;
+	}
 	frame_push(e, regs, e->setup.fault_entry, frame_top(e, regs), &f);
 }
 
@@ -138,6 +143,7 @@ upcall_deliver(struct env *e, struct regs *regs)
 	resumed = resumed_frame(e, regs, &at);
 	if (resumed) {
 		resumed->cause = AEGIS_CAUSE_ASYNC;
+		resumed->deferred = 0;
 		handler_enter(e, regs, e->setup.async_entry, at);
 		return;
 	}

@@ -14,7 +14,7 @@
 #define CONTROL_TARGET	136
 #define CONTROL_CALLS   256
 
-#define FRAME_RESERVED 28
+#define FRAME_DEFERRED 28
 #define FRAME_RAX      32
 #define FRAME_RCX      40
 #define FRAME_RDX      48

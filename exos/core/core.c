@@ -25,7 +25,7 @@ _Static_assert(offsetof(struct control, xsave_size) == CONTROL_XSIZE, "assembly"
 _Static_assert(offsetof(struct control, target) == CONTROL_TARGET, "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
-_Static_assert(offsetof(struct aegis_frame, reserved) == FRAME_RESERVED, "assembly");
+_Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "assembly");
 _Static_assert(offsetof(struct aegis_frame, rax) == FRAME_RAX, "assembly");
 _Static_assert(offsetof(struct aegis_frame, r11) == FRAME_R11, "assembly");
 _Static_assert(offsetof(struct aegis_frame, rip) == FRAME_RIP, "assembly");

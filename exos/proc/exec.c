@@ -535,6 +535,6 @@ process_start(void)
 		process_exit(127 << 8);
 	}
 	core_free(first, EXOS_MSG_PAGES * AEGIS_PAGE);
-	frame->reserved = 0;
+	frame->deferred = 0;
 	core_resume(frame, callee);
 }

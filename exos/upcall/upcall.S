@@ -4,7 +4,7 @@
  *
  * 1. begin_entry goes on with the context at control->resume_rsp, or starts the role if there is none.
  * 2. fault_entry and async_entry run C on the upcall stack, below the frame that the kernel pushed,
- *    with asynchronous upcalls deferred; frame->reserved keeps whether they were before.
+ *    with asynchronous upcalls deferred; frame->deferred says whether they were before.
  * 3. From resume_start to resume_rip the frame is intact and rsp points into it, so that an upcall which
  *    arrives there takes the frame over (aegis/fault.h).
  * 4. A context saved by core_leave is, from resume_rsp upwards: rbp, XSAVE area, [rbp:] FS base, r15
@@ -179,11 +179,8 @@ core_snapshot:
 	.hidden core_fault_entry
 core_fault_entry:
 	TARGET_FIX
-	movl	%gs:CONTROL_DEFER, %eax
-	movl	$1, %gs:CONTROL_DEFER
-	movl	%eax, FRAME_RESERVED(%rdi)
 	HANDLER	upcall_fault
-	cmpl	$0, FRAME_RESERVED(%rsp)
+	cmpl	$0, FRAME_DEFERRED(%rsp)
 	je	core_resume_start
 	FRAME_RESUME 7, 8
 
@@ -191,7 +188,6 @@ core_fault_entry:
 	.hidden core_async_entry
 core_async_entry:
 	TARGET_FIX
-	movl	$0, FRAME_RESERVED(%rdi)
 	HANDLER	upcall_async
 
 	.globl core_resume_start, core_resume_rip
@@ -199,11 +195,11 @@ core_async_entry:
 core_resume_start:
 	movl	$0, %gs:CONTROL_DEFER
 	cmpl	$0, %gs:CONTROL_PENDING
-	jne	1f
-	FRAME_RESUME core_resume_rip, core_resume_jump
-1:	movl	$1, %gs:CONTROL_DEFER
+	je	1f
+	movl	$1, %gs:CONTROL_DEFER	/* inside the range: an upcall just before it finds the frame */
 	movq	%rsp, %rdi
 	jmp	core_async_entry
+1:	FRAME_RESUME core_resume_rip, core_resume_jump
 
 /* _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]): r15 .. rbp rbx. */
 	.globl core_resume

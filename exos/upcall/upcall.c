@@ -4,7 +4,7 @@
  *
  * upcall_fault gets exceptions, among them the first `syscall` of every site; upcall_async gets the
  * end of a slice, events, requests for resources, interrupts.  Both run on the upcall stack with
- * asynchronous upcalls deferred; frame->reserved says whether the library itself was interrupted.
+ * asynchronous upcalls deferred; frame->deferred says whether the library itself was interrupted.
  *
  * 1. Signals are delivered only when the program, not the library, was interrupted.
  * 2. A fault of the library that nobody can mend ends the environment: there is no state to trust.
@@ -39,8 +39,19 @@ in_copy(uint64_t rip)
 _Noreturn static void
 library_broken(const struct aegis_frame *f)
 {
+	int n = 0;
+
 	core_log("exos: env %u role %u: cause %u error %x addr %lx rip %lx rsp %lx\n",
 		 control()->env, control()->role, f->cause, f->error, f->addr, f->rip, f->rsp);
+	/* Words on the stack that could be return addresses. */
+	for (uint64_t at = f->rsp; at < control()->stack_top && n < 12; at += 8) {
+		uint64_t word = *(const uint64_t *)at;
+
+		if (word > EXOS_IMAGE && word < EXOS_AREA) {
+			core_log("exos:   %lx\n", word);
+			n++;
+		}
+	}
 	core_die("fault in the library");
 }
 
@@ -102,7 +113,7 @@ call_serve(struct aegis_frame *f, uint64_t callee[6])
 void
 upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 {
-	bool library = f->reserved;
+	bool library = f->deferred;
 	int err = 0;
 
 	if (f->cause == AEGIS_CAUSE_SYSCALL && !library && control()->role == ROLE_PROCESS) {

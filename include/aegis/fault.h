@@ -13,8 +13,9 @@
  * rsp and flags of the frame, whose last five words are in the order that iretq, legal in ring 3, loads
  * them.  (Under QEMU 7.2 iretq in ring 3 fails when SMAP is on; ExOS uses popfq and an indirect jump.)
  *
- * Asynchronous upcalls are held back while area->defer is not zero; the kernel sets it to 1 when it
- * delivers one or begins a slice.  What was held back stays in area->pending (AEGIS_PEND_*).  To
+ * Asynchronous upcalls are held back while area->defer is not zero; the kernel sets it to 1 whenever it
+ * enters the environment, and frame->deferred keeps what it was, so that a handler knows from its first
+ * instruction on that only exceptions can interrupt it, and whom it interrupted.  What was held back stays in area->pending (AEGIS_PEND_*).  To
  * leave a critical section a library stores 0 to defer, then looks at pending, and if it is not
  * zero handles it or calls `null`.
  *
@@ -64,7 +65,7 @@ struct aegis_frame {
 	uint64_t addr;	  /* page fault: address */
 	uint64_t gs_base; /* as interrupted */
 	uint32_t pkru;	  /* as interrupted */
-	uint32_t reserved;
+	uint32_t deferred; /* area->defer as interrupted, which is 1 now; the handler puts it back */
 	uint64_t rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11;
 	uint64_t rip, cs, rflags, rsp, ss; /* iretq loads these five */
 };

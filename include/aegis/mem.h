@@ -43,6 +43,13 @@ _Static_assert(sizeof(struct aegis_frame_rec) == 8, "ABI");
 #define AEGIS_HOLD_PIN	 0x20u /* guaranteed: not taken by revocation */
 #define AEGIS_HOLD_COUNT 0x1fu /* bindings of the frame in this space */
 
+/*
+ * mem_alloc.  A call clears at most 32 frames, and answers how many records it did.  A run (flags
+ * below) is searched for when the first record's pfn is AEGIS_ANY, for all n records; when the call did
+ * fewer, the first of the rest names the frame at which the run goes on.  In the record at fault, flags
+ * tells after NEED_TABLE the span (frame number / AEGIS_HOLD_SPAN) that lacks its holdings page, and
+ * after AGAIN the span at which a search for a run goes on: leave it there, 0 at first.
+ */
 /* mem_alloc flags. */
 #define AEGIS_ALLOC_CONTIGUOUS (1u << 0) /* the batch is one run of consecutive frames */
 #define AEGIS_ALLOC_LARGE      (1u << 1) /* and starts at a multiple of 512 */

@@ -17,6 +17,10 @@
  *   tlb_protect  changes protection of `pages` pages from va, clears accessed and dirty
  *   tlb_delete   unbinds `pages` pages from va, or (AEGIS_BIND_TABLE) takes an empty table back
  *
+ * protect and delete look at a bounded number of entries in a call.  A record that is not done then, or
+ * whose pages from some va on are at fault, is narrowed to what remains (va, pfn); the bits in prot are
+ * kept.  0 records done is an answer too: call again.
+ *
  * protect and delete write into the record's prot AEGIS_WAS_ACCESSED and AEGIS_WAS_DIRTY, the
  * disjunction over the pages of the record.  Pages not bound are skipped.  Other processors that run
  * the space are told once a batch, and have answered before the call returns.

@@ -19,7 +19,7 @@ _Static_assert(offsetof(struct guest, begins) == GUEST_BEGINS, "layout.h");
 _Static_assert(offsetof(struct guest, message) == GUEST_MESSAGE, "layout.h");
 _Static_assert(offsetof(struct guest, caller) == GUEST_CALLER, "layout.h");
 _Static_assert(sizeof(struct guest) <= PAGE, "one page");
-_Static_assert(offsetof(struct aegis_frame, reserved) == FRAME_RESERVED, "layout.h");
+_Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "layout.h");
 _Static_assert(offsetof(struct aegis_frame, rax) == FRAME_RAX, "layout.h");
 _Static_assert(offsetof(struct aegis_frame, rip) == FRAME_RIP, "layout.h");
 
@@ -197,7 +197,7 @@ frame_throw(struct aegis_frame *f, const struct jump *to)
 	f->rdi = (uint64_t)to;
 	f->rsp = to->rsp - 8;
 	f->rflags &= ~0x40500ul; /* AC DF TF */
-	f->reserved = 0;
+	f->deferred = 0;
 }
 
 void

@@ -14,7 +14,7 @@
 #define GUEST_MESSAGE 512
 #define GUEST_CALLER  608
 
-#define FRAME_RESERVED 28
+#define FRAME_DEFERRED 28
 #define FRAME_RAX      32
 #define FRAME_RCX      40
 #define FRAME_RDX      48

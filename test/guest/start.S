@@ -4,7 +4,7 @@
  *
  * 1. begin_entry notes every register as the kernel gave it, then goes on with the context at
  *    guest.resume, or begins the environment's function if there is none.
- * 2. Handlers run C below the frame, with asynchronous upcalls deferred; frame.reserved keeps whether
+ * 2. Handlers run C below the frame, with asynchronous upcalls deferred; frame.deferred keeps whether
  *    they were before.
  * 3. From guest_resume_start to guest_resume_rip only registers of the frame are touched.
  */
@@ -257,18 +257,14 @@ guest_throw:
 	.globl	guest_fault_entry
 guest_fault_entry:
 	TARGET_FIX
-	movl	%gs:GUEST_DEFER, %eax
-	movl	$1, %gs:GUEST_DEFER
-	movl	%eax, FRAME_RESERVED(%rdi)
 	HANDLER	guest_fault
-	cmpl	$0, FRAME_RESERVED(%rsp)
+	cmpl	$0, FRAME_DEFERRED(%rsp)
 	je	guest_resume_start
 	jmp	guest_restore
 
 	.globl	guest_async_entry
 guest_async_entry:
 	TARGET_FIX
-	movl	$0, FRAME_RESERVED(%rdi)
 	HANDLER	guest_async
 
 /*
