@@ -45,7 +45,7 @@ aegis_window(uint64_t va)
 static inline const volatile uint64_t *
 aegis_window_large(uint64_t va)
 {
-	return (const volatile uint64_t *)(AEGIS_WINDOW + 0x7fc0000000ul +
+	return (const volatile uint64_t *)(AEGIS_WINDOW + 0x3fc0000000ul +
 					   ((va >> 18) & 0x3ffffff8ul));
 }
 
