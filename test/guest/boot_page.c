@@ -84,8 +84,13 @@ TEST(boot_system_page)
 /* What is nobody's faults: the null page, the kernel's half, holes. */
 TEST(boot_holes)
 {
-	static const uint64_t none[] = {0, 8, 0xfff, FAR_VA, 0xffff800000000000ul,
-					0xffffffff80200000ul, 0xfffffffffffff000ul};
+	static const uint64_t none[] = {0,
+					8,
+					0xfff,
+					FAR_VA,
+					0xffff800000000000ul,
+					0xffffffff80200000ul,
+					0xfffffffffffff000ul};
 
 	for (uint32_t i = 0; i < sizeof(none) / 8; i++) {
 		check_is(probe_read(none[i]), AEGIS_CAUSE_PAGE);

@@ -187,10 +187,10 @@ TEST(cap_rights)
 		status (*fn)(uint32_t cap);
 		uint32_t right;
 	} calls[] = {
-		{try_alloc, AEGIS_ALLOC},     {try_wake, AEGIS_WAKE},	{try_read_env, AEGIS_CONTROL},
-		{try_gate, AEGIS_CALL},	      {try_slice, AEGIS_SLICE}, {try_ask, AEGIS_REVOKE},
-		{try_log, AEGIS_LOG},	      {try_port, AEGIS_DEVICE}, {try_derive, AEGIS_DERIVE},
-		{try_revoke, AEGIS_REVOKE},   {try_grant, AEGIS_GRANT}, {try_power, AEGIS_POWER},
+		{try_alloc, AEGIS_ALLOC},   {try_wake, AEGIS_WAKE},   {try_read_env, AEGIS_CONTROL},
+		{try_gate, AEGIS_CALL},     {try_slice, AEGIS_SLICE}, {try_ask, AEGIS_REVOKE},
+		{try_log, AEGIS_LOG},       {try_port, AEGIS_DEVICE}, {try_derive, AEGIS_DERIVE},
+		{try_revoke, AEGIS_REVOKE}, {try_grant, AEGIS_GRANT}, {try_power, AEGIS_POWER},
 	};
 	struct spawn s = {.fn = sleep_long, .cap = 1};
 	struct child *c;

@@ -16,7 +16,8 @@ revoke(uint32_t slot)
 static volatile uint32_t stage, answers;
 static uint32_t shared_pfn;
 
-/* Holds capabilities in slots 1 (granted) and 2 (derived by itself); reads a frame guarded by it. */
+/* Holds capabilities in slots 1 (granted) and 2 (derived by itself); reads a frame guarded by it.
+ */
 static int64_t
 holder(uint64_t arg)
 {

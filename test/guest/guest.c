@@ -23,7 +23,8 @@ _Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "layout
 _Static_assert(offsetof(struct aegis_frame, rax) == FRAME_RAX, "layout.h");
 _Static_assert(offsetof(struct aegis_frame, rip) == FRAME_RIP, "layout.h");
 
-const struct aegis_boot_page *const boot_page = (const struct aegis_boot_page *)AEGIS_BOOT_PAGE;
+static struct aegis_boot_page boot_copy; /* for children, who do not have the page */
+const struct aegis_boot_page *const boot_page = &boot_copy;
 extern struct seen boot_registers __asm__("boot_seen");
 struct seen boot_registers;
 extern const struct test *const tests_begin[], *const tests_end[];
@@ -470,9 +471,11 @@ _Noreturn void
 guest_boot(void)
 {
 	struct aegis_setup *s = (struct aegis_setup *)(AEGIS_BOOT_AREA + BATCH);
-	uint32_t space = boot_page->space;
 	struct guest *g = (struct guest *)BLOCK(0);
+	uint32_t space;
 
+	boot_copy = *(const struct aegis_boot_page *)AEGIS_BOOT_PAGE;
+	space = boot_page->space;
 	for (uint32_t i = 0; i < AEGIS_AREA_PAGES; i++)
 		block_bind(space, BLOCK(0) + i * PAGE, boot_frame(), RW | AEGIS_BIND_GUARANTEED);
 	boot_hold(AEGIS_SELF, boot_page->system_frame);
