@@ -53,8 +53,10 @@ sys_pct_bind(uint32_t cap, uint32_t env, uint32_t gate)
 	struct env *t;
 	status st;
 
-	if (gate >= AEGIS_GATES || cap >= AEGIS_CAP_SLOTS)
+	if (gate >= AEGIS_GATES)
 		return AEGIS_BAD_ARG;
+	if (cap >= AEGIS_CAP_SLOTS)
+		return AEGIS_BAD_CAP;
 	st = env_open(cap, env, AEGIS_CALL, &t);
 	if (st != AEGIS_OK)
 		return st;
