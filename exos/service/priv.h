@@ -233,6 +233,7 @@ void kern_wake_host(uint32_t env);
 void kern_wake_self(void);
 uint32_t kern_env_self(void);
 int kern_first_setup(struct proc *p);
+uint64_t kern_site_entry(void); /* where rewritten sites enter the library; 0: nowhere */
 uint32_t kern_cpu_choose(void);
 void kern_memory_read(uint64_t *free_pages, uint64_t *total_pages);
 uint32_t kern_cpus(void);
@@ -393,6 +394,7 @@ int64_t op_tty(struct service *sv, struct proc *p, struct svc *s);
 int procfs_init(struct service *sv);
 
 /* ---- patch.c ---- */
+#define PATCH_GAP 0x10000u /* from the stub page to the program's lowest page */
 int64_t op_text(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_patch(struct service *sv, struct proc *p, struct svc *s);
 void patch_drop(struct service *sv, struct sfile *file);

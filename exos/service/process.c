@@ -387,7 +387,10 @@ op_exec(struct service *sv, struct proc *p, struct svc *s)
 	if (strlen(sv->path[0]) != s->a)
 		return -EINVAL;
 	len = (int64_t)s->a;
-	if (sv->path[0][0] != '/') {
+	if (!strcmp(sv->path[0], "/proc/self/exe") && p->exe) {
+		memcpy(sv->path[0], p->exe, p->exe_len);
+		len = p->exe_len;
+	} else if (sv->path[0][0] != '/') {
 		memcpy(sv->path[1], sv->path[0], (size_t)len);
 		sv->path[1][len] = 0;
 		len = path_absolute(sv, p, sv->path[0]);

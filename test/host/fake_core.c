@@ -551,6 +551,12 @@ kern_system_frame(void)
 	return FS_NO_PFN;
 }
 
+uint64_t
+kern_site_entry(void)
+{
+	return EXOS_IMAGE + 0x4000;
+}
+
 const void *
 kern_image(void)
 {

@@ -74,13 +74,40 @@ member(struct maker *m, const char *name, uint32_t mode, const void *data, size_
 }
 
 #define BUSYBOX_BYTES 9000u
-#define ARCHIVE_PAGES 16u
+#define ARCHIVE_PAGES 24u
+
+/* A program: a header, and text at PROGRAM_TEXT that is nops but for two system calls. */
+#define PROGRAM_BYTES 0x2800u
+#define PROGRAM_TEXT  0x1000u
+#define PROGRAM_BASE  0x400000u
+#define PROGRAM_SITE  0x1105u
+#define PROGRAM_OTHER 0x1305u
+
+static inline void
+program_make(uint8_t *at)
+{
+	static const uint8_t call[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3};
+	uint16_t size = 56, count = 1;
+	uint64_t phoff = 64,
+		 segment[7] = {5ull << 32 | 1, PROGRAM_TEXT, PROGRAM_BASE + PROGRAM_TEXT, 0, 0x1400,
+			       0x1400,         PAGE};
+
+	memset(at, 0, PROGRAM_BYTES);
+	memset(at + PROGRAM_TEXT, 0x90, PROGRAM_BYTES - PROGRAM_TEXT);
+	memcpy(at, "\177ELF\2\1\1", 7);
+	memcpy(at + 32, &phoff, 8);
+	memcpy(at + 54, &size, 2);
+	memcpy(at + 56, &count, 2);
+	memcpy(at + 64, segment, sizeof(segment));
+	memcpy(at + PROGRAM_SITE - 5, call, sizeof(call));
+	memcpy(at + PROGRAM_OTHER - 5, call, sizeof(call));
+}
 
 static inline void
 archive_make(void)
 {
 	uint32_t first = fake_take(ARCHIVE_PAGES);
-	static uint8_t text[BUSYBOX_BYTES];
+	static uint8_t text[BUSYBOX_BYTES], program[PROGRAM_BYTES];
 	struct maker m = {.at = fake_frame(first)};
 
 	for (uint32_t i = 0; i < BUSYBOX_BYTES; i++)
@@ -90,6 +117,8 @@ archive_make(void)
 	member(&m, "root", 040755, NULL, 0);
 	member(&m, "root/bin", 040755, NULL, 0);
 	member(&m, "root/bin/busybox", 0100755, text, BUSYBOX_BYTES);
+	program_make(program);
+	member(&m, "root/bin/prog", 0100755, program, PROGRAM_BYTES);
 	member(&m, "root/etc", 040755, NULL, 0);
 	member(&m, "root/etc/motd", 0100644, "hello\n", 6);
 	member(&m, "root/etc/secret", 0100600, "psst\n", 5);
