@@ -30,30 +30,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXOS_ARENA	0x00007f7fc0000000ul
-#define EXOS_ARENA_END	0x00007f7fe0000000ul
-#define EXOS_TRUTH	EXOS_ARENA_END /* supervisor, service: frames of the arena's pages, 512 KiB */
-#define EXOS_BASE	0x00007f7fefe00000ul
-#define EXOS_IMAGE	EXOS_BASE
-#define EXOS_AREA	(EXOS_BASE + 0x100000)
-#define EXOS_AREA_PAGES 8u
-#define EXOS_ENVPAGE	(EXOS_BASE + 0x108000)
-#define EXOS_SYSPAGE	(EXOS_BASE + 0x109000)
-#define EXOS_MAIL	(EXOS_BASE + 0x10a000)
-#define EXOS_MSG	(EXOS_BASE + 0x10c000)
-#define EXOS_MSG_PAGES	4u
-#define EXOS_PRIVATE	(EXOS_BASE + 0x110000)
+#define EXOS_ARENA         0x00007f7fc0000000ul
+#define EXOS_ARENA_END     0x00007f7fe0000000ul
+#define EXOS_TRUTH         EXOS_ARENA_END /* supervisor, service: frames of the arena's pages, 512 KiB */
+#define EXOS_BASE          0x00007f7fefe00000ul
+#define EXOS_IMAGE         EXOS_BASE
+#define EXOS_AREA          (EXOS_BASE + 0x100000)
+#define EXOS_AREA_PAGES    8u
+#define EXOS_ENVPAGE       (EXOS_BASE + 0x108000)
+#define EXOS_SYSPAGE       (EXOS_BASE + 0x109000)
+#define EXOS_MAIL          (EXOS_BASE + 0x10a000)
+#define EXOS_MSG           (EXOS_BASE + 0x10c000)
+#define EXOS_MSG_PAGES     4u
+#define EXOS_PRIVATE       (EXOS_BASE + 0x110000)
 #define EXOS_PRIVATE_PAGES 16u
-#define EXOS_HEAP	(EXOS_BASE + 0x120000)
-#define EXOS_HEAP_PAGES 160u
-#define EXOS_COPY	(EXOS_BASE + 0x1c0000)
-#define EXOS_COPY_PAGES 32u
-#define EXOS_USER_TOP	EXOS_ARENA /* programs live below */
+#define EXOS_HEAP          (EXOS_BASE + 0x120000)
+#define EXOS_HEAP_PAGES    160u
+#define EXOS_COPY          (EXOS_BASE + 0x1c0000)
+#define EXOS_COPY_PAGES    32u
+#define EXOS_USER_TOP      EXOS_ARENA /* programs live below */
 
 /* Slots of the capability table, and gates. */
-#define EXOS_CAP_OWN	0u /* own name: frames, own environment; process: its user's name */
-#define EXOS_CAP_DOMAIN 1u /* process: CALL and WAKE of everybody in the domain */
-#define EXOS_CAP_HOST	2u /* service: WAKE of the supervisor */
+#define EXOS_CAP_OWN      0u /* own name: frames, own environment; process: its user's name */
+#define EXOS_CAP_DOMAIN   1u /* process: CALL and WAKE of everybody in the domain */
+#define EXOS_CAP_HOST     2u /* service: WAKE of the supervisor */
 #define EXOS_GATE_SERVICE 0u
 
 enum exos_role { ROLE_SUPERVISOR = 0, ROLE_SERVICE = 1, ROLE_PROCESS = 2 };

@@ -157,8 +157,8 @@ _heap_down(struct cpu *c, uint32_t i)
 
 		if (child >= c->heap_count)
 			break;
-		if (child + 1 < c->heap_count && env_table[c->heap[child + 1]]->deadline <
-							 env_table[c->heap[child]]->deadline)
+		if (child + 1 < c->heap_count &&
+		    env_table[c->heap[child + 1]]->deadline < env_table[c->heap[child]]->deadline)
 			child++;
 		if (env_table[c->heap[child]]->deadline >= deadline)
 			break;

@@ -29,10 +29,10 @@ void lock_acquire(struct lock *l); /* lock.c */
 void lock_release(struct lock *l);
 bool lock_held(const struct lock *l); /* by this processor */
 
-#define assert(e)                                                                                  \
-	do {                                                                                       \
-		if (!(e))                                                                          \
-			panic(#e);                                                                 \
+#define assert(e)                  \
+	do {                       \
+		if (!(e))          \
+			panic(#e); \
 	} while (0)
 #define panic(why) machine_panic(why, NULL)
 
@@ -43,18 +43,18 @@ struct counter_def {
 extern const struct counter_def counter_defs_begin[], counter_defs_end[];
 extern const struct counter_def trace_defs_begin[], trace_defs_end[];
 extern uint64_t *counters[AEGIS_CPUS]; /* one exposed frame a processor */
-#define COUNT_ADD(what, n)                                                                         \
-	do {                                                                                       \
-		static const struct counter_def counter_##what                                     \
-			__attribute__((section("counter_defs"), used)) = {#what};                  \
-		counters[machine_cpu()][&counter_##what - counter_defs_begin] += (n);              \
+#define COUNT_ADD(what, n)                                                            \
+	do {                                                                          \
+		static const struct counter_def counter_##what                        \
+			__attribute__((section("counter_defs"), used)) = {#what};     \
+		counters[machine_cpu()][&counter_##what - counter_defs_begin] += (n); \
 	} while (0)
 #define COUNT(what) COUNT_ADD(what, 1)
-#define TRACE(what, a, b)                                                                          \
-	do {                                                                                       \
-		static const struct counter_def trace_##what                                       \
-			__attribute__((section("trace_defs"), used)) = {#what};                    \
-		trace_write((uint32_t)(&trace_##what - trace_defs_begin), (a), (b));               \
+#define TRACE(what, a, b)                                                            \
+	do {                                                                         \
+		static const struct counter_def trace_##what                         \
+			__attribute__((section("trace_defs"), used)) = {#what};      \
+		trace_write((uint32_t)(&trace_##what - trace_defs_begin), (a), (b)); \
 	} while (0)
 void trace_init(void);
 void trace_write(uint32_t event, uint64_t a, uint64_t b);
@@ -64,19 +64,20 @@ void trace_dump(uint32_t last); /* to the log */
 struct node {
 	uint32_t parent;     /* 0: free, or the root's */
 	uint32_t generation; /* capabilities with another are stale */
-	uint32_t parent_generation; /* the parent's when it was derived; another: this node is dead */
-	atomic_uint refs;    /* resources guarded + child nodes */
-	uint32_t caps;	     /* slots that name this generation */
-	uint32_t swept;	     /* last generation whose revocation is finished */
-	uint16_t account;    /* who pays */
+	/* the parent's when it was derived; another: this node is dead */
+	uint32_t parent_generation;
+	atomic_uint refs; /* resources guarded + child nodes */
+	uint32_t caps;    /* slots that name this generation */
+	uint32_t swept;   /* last generation whose revocation is finished */
+	uint16_t account; /* who pays */
 	uint8_t depth;
 	uint8_t dead; /* found dead by a revocation; freed, as any node, when refs and caps are 0 */
 };
 #define NODE_ROOT 1u
-#define NODES	  8192u
+#define NODES     8192u
 struct cap {
 	uint32_t node, generation, rights; /* node 0: empty; written with node_lock held */
-	uint32_t sequence;		   /* odd while it is written: readers take no lock */
+	uint32_t sequence;                 /* odd while it is written: readers take no lock */
 };
 extern struct lock node_lock;
 extern struct node nodes[NODES];
@@ -91,10 +92,10 @@ status cap_node(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *n
 status cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node);
 bool node_live(uint32_t node, uint32_t generation); /* a capability to it is not stale */
 void cap_release(struct env *e); /* empties its table, when e ends.  Takes node_lock */
-void node_ref(uint32_t node); /* a resource is guarded by it now */
+void node_ref(uint32_t node);    /* a resource is guarded by it now */
 void node_unref(uint32_t node);
 void node_unref_many(uint32_t node, uint32_t n);
-uint32_t node_top(void); /* numbers of nodes are below this */
+uint32_t node_top(void);        /* numbers of nodes are below this */
 void _node_bury(uint32_t node); /* if it is dead, its slots do not count any more.  node_lock */
 status _node_revoke(struct cap *slot, uint32_t flag); /* all but this slot is stale.  node_lock */
 void _slot_rights(struct cap *slot, uint32_t rights); /* node_lock */
@@ -106,10 +107,11 @@ void account_init(void); /* account 1, the boot environment's, without limits */
 struct account {
 	uint16_t parent; /* 0 only for the boot account, 1 */
 	uint16_t live;
-	atomic_uint frames, envs, nodes, slices; /* in use, limits carved out for children included */
+	atomic_uint frames, envs, nodes,
+		slices; /* in use, limits carved out for children included */
 	uint32_t frame_limit, env_limit, node_limit, slice_limit;
-	atomic_uint refs; /* environments in it + child accounts + frames charged */
-	uint32_t ring[AEGIS_CPUS];	    /* ready environments of it on a processor: one of them */
+	atomic_uint refs;          /* environments in it + child accounts + frames charged */
+	uint32_t ring[AEGIS_CPUS]; /* ready environments of it on a processor: one of them */
 	uint16_t next[AEGIS_CPUS], prev[AEGIS_CPUS]; /* ring of accounts that have any */
 };
 #define ACCOUNTS 256u
@@ -125,7 +127,7 @@ bool account_invariants(void);
 
 /* ---- mem.c: physical frames and holdings ---- */
 enum frame_kind {
-	FRAME_NONE,    /* not memory, or not ours */
+	FRAME_NONE, /* not memory, or not ours */
 	FRAME_FREE,
 	FRAME_USER,    /* held by spaces, may be bound */
 	FRAME_TABLE,   /* page table of a space */
@@ -137,30 +139,34 @@ enum frame_kind {
 };
 struct frame {
 	uint8_t kind;
-	uint8_t flags;	  /* FRAME_DROP ... */
+	uint8_t flags;    /* FRAME_DROP ... */
 	uint16_t account; /* who pays */
-	uint32_t guard;	  /* node */
-	atomic_uint refs; /* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
-	uint32_t link;	  /* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins */
+	uint32_t guard;   /* node */
+	/* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
+	atomic_uint refs;
+	/* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins */
+	uint32_t link;
 };
-#define FRAME_DROP   (1u << 0) /* droppable */
-#define FRAME_DIRTY  (1u << 1) /* must be cleared before it changes owner */
-#define FRAME_PUBLIC (1u << 2) /* readable by anyone */
+#define FRAME_DROP    (1u << 0) /* droppable */
+#define FRAME_DIRTY   (1u << 1) /* must be cleared before it changes owner */
+#define FRAME_PUBLIC  (1u << 2) /* readable by anyone */
 #define FRAME_REVOKED (1u << 3) /* a revocation breaks its holdings now: not to be shared */
 extern struct frame *frames;
 extern uint32_t frame_count;
 extern struct lock mem_lock;
 void mem_init(void); /* after the machine called mem_region for what there is */
-void mem_region(uint64_t start, uint64_t end); /* usable memory, called by boot before mem_init */
+void mem_region(uint64_t start, uint64_t end);  /* usable memory, called by boot before mem_init */
 void mem_reserve(uint64_t start, uint64_t end); /* the same, but not free: kernel image, archive */
-enum frame_kind frame_kind(uint32_t pfn); /* of any number: FRAME_NONE or FRAME_DEVICE above memory */
-uint32_t mem_kernel_alloc(uint32_t pages);	/* at boot only: contiguous, cleared; panics */
+enum frame_kind
+frame_kind(uint32_t pfn); /* of any number: FRAME_NONE or FRAME_DEVICE above memory */
+uint32_t mem_kernel_alloc(uint32_t pages); /* at boot only: contiguous, cleared; panics */
 /* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
 struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
-void _mem_untype(struct space *s, uint32_t pfn); /* back: held READ WRITE by s, cleared; space.lock */
+void _mem_untype(struct space *s,
+		 uint32_t pfn); /* back: held READ WRITE by s, cleared; space.lock */
 void mem_release(uint32_t pfn); /* one reference less; the last frees */
-void mem_release_many(uint32_t *pfns, uint32_t n); /* the same for each; overwrites pfns */
+void mem_release_many(uint32_t *pfns, uint32_t n);  /* the same for each; overwrites pfns */
 uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */
 bool mem_invariants(void);
 
@@ -170,26 +176,27 @@ struct space {
 	uint32_t number, generation;
 	uint32_t guard; /* node */
 	uint32_t account;
-	uint32_t root;	    /* top table */
-	uint32_t object;    /* frame of this struct */
-	uint32_t directory; /* frame: uint32_t[1024], holdings page of each AEGIS_HOLD_SPAN frames */
-	uint32_t flags;	    /* AEGIS_SPACE_* */
-	atomic_uint envs;   /* environments that use it */
-	atomic_uint cpus;   /* processors that have it loaded */
-	uint32_t pinned;    /* guaranteed frames */
+	uint32_t root;   /* top table */
+	uint32_t object; /* frame of this struct */
+	/* frame: uint32_t[1024], holdings page of each AEGIS_HOLD_SPAN frames */
+	uint32_t directory;
+	uint32_t flags;   /* AEGIS_SPACE_* */
+	atomic_uint envs; /* environments that use it */
+	atomic_uint cpus; /* processors that have it loaded */
+	uint32_t pinned;  /* guaranteed frames */
 	uint32_t dying;
-	uint64_t progress; /* of a destroy or a forced unbind */
-	atomic_uint users; /* others that look at it: it cannot go */
+	uint64_t progress;  /* of a destroy or a forced unbind */
+	atomic_uint users;  /* others that look at it: it cannot go */
 	uint32_t area_pins; /* pages of areas: each may be guaranteed besides AEGIS_PINNED_MAX */
-	uint32_t stripped; /* holdings that lost their rights, but not yet all their bindings */
-	uint32_t span;	   /* where mem_alloc looks first */
-	uint32_t devices;  /* it has held device registers */
+	uint32_t stripped;  /* holdings that lost their rights, but not yet all their bindings */
+	uint32_t span;      /* where mem_alloc looks first */
+	uint32_t devices;   /* it has held device registers */
 };
 #define SPACES AEGIS_ENVS
 struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_put */
 void space_put(struct space *s);
-void space_load(struct space *s);	   /* on this processor: load, account in s->cpus */
-void space_unload(void);		   /* this processor: kernel table */
+void space_load(struct space *s); /* on this processor: load, account in s->cpus */
+void space_unload(void);          /* this processor: kernel table */
 /* Frame bound at va, guaranteed, readable and writable: its number; else 0.  For areas. */
 uint32_t _space_pinned_frame(struct space *s, uint64_t va); /* space.lock */
 /* The same, and it can be neither unbound nor taken until as many unpins. */
@@ -221,22 +228,26 @@ struct env {
 	uint32_t area[AEGIS_AREA_PAGES]; /* frames */
 	/* state: AEGIS_STATE_*, env.lock */
 	uint32_t state;
-	uint32_t cpu;	   /* that runs it or will */
-	enum { SAVED_NONE, SAVED_FULL, SAVED_CALL } saved; /* regs, fs, gs, pkru; FULL: and vector */
-	bool accepts;	   /* sleeps with AEGIS_SLEEP_ACCEPT */
+	uint32_t cpu; /* that runs it or will */
+	enum {
+		SAVED_NONE,
+		SAVED_FULL,
+		SAVED_CALL
+	} saved;               /* regs, fs, gs, pkru; FULL: and vector */
+	bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
 	bool returns_to_sleep; /* entered by transfer out of that sleep */
-	uint32_t kill;	   /* reason for which the processor that runs it is to end it, 0: none */
-	bool queued;	   /* in its processor's ring */
-	uint32_t seen;	   /* event count it sleeps on */
+	uint32_t kill;     /* reason for which the processor that runs it is to end it, 0: none */
+	bool queued;       /* in its processor's ring */
+	uint32_t seen;     /* event count it sleeps on */
 	uint64_t deadline; /* TSC, AEGIS_NEVER */
-	uint32_t heap;	   /* index in the processor's heap + 1, 0: not in */
+	uint32_t heap;     /* index in the processor's heap + 1, 0: not in */
 	uint32_t caller, callee; /* numbers, 0 none */
-	uint32_t lent;	   /* slices lent in this call */
-	uint32_t depth;	   /* of the chain of calls: callers that wait for it */
-	uint32_t next, prev; /* ring of ready environments of the account on the processor */
+	uint32_t lent;           /* slices lent in this call */
+	uint32_t depth;          /* of the chain of calls: callers that wait for it */
+	uint32_t next, prev;     /* ring of ready environments of the account on the processor */
 	uint32_t forced_row;
-	uint64_t debt;	   /* TSC owed */
-	uint64_t used;	   /* TSC used */
+	uint64_t debt;     /* TSC owed */
+	uint64_t used;     /* TSC used */
 	uint64_t epilogue; /* TSC at which the slice-end upcall was due, 0: none under way */
 	uint32_t end_reason, end_cause;
 	uint64_t end_rip, end_addr;
@@ -249,7 +260,7 @@ struct env {
 	struct {
 		uint16_t first, n;
 	} ports[4];
-	uint32_t irqs;	  /* lines claimed */
+	uint32_t irqs;                        /* lines claimed */
 	uint32_t watcher, watcher_generation; /* told when it ends: its creator */
 	struct cap caps[AEGIS_CAP_SLOTS];
 };
@@ -264,10 +275,11 @@ struct env *env_lock(uint32_t number, uint32_t generation);
 void env_unlock(const struct env *e);
 bool env_locked(const struct env *e);
 struct env *env_boot(struct space *s); /* the first: every capability in slot 0 */
-struct env *current(void);	       /* of this processor, NULL: idle */
+struct env *current(void);             /* of this processor, NULL: idle */
 /* cap opens env with rights, or is AEGIS_SELF and env the caller: *out, locked. */
 status env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out);
-_Noreturn void env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr); /* current */
+_Noreturn void env_end(struct env *e, uint32_t reason, const struct regs *at,
+		       uint64_t addr); /* current */
 /* e will end for this reason, as soon as a processor gets to it.  env.lock held. */
 void _env_abort(struct env *e, uint32_t reason);
 /* Address of n bytes at offset in the current environment's area, inside one page; NULL: outside. */
@@ -292,9 +304,9 @@ struct cpu {
 	struct space *space;
 	uint32_t position; /* slice that runs */
 	uint64_t slice_end, began;
-	bool extra; /* the time belongs to nobody */
+	bool extra;       /* the time belongs to nobody */
 	uint64_t yielded; /* number of the slice since boot that its owner gave away */
-	uint32_t ring; /* account whose turn it is, 0: none ready */
+	uint32_t ring;    /* account whose turn it is, 0: none ready */
 	uint32_t heap[AEGIS_ENVS], heap_count; /* sleepers by deadline */
 	struct slice slices[AEGIS_SLICES];
 	atomic_uint shoot_asked, shoot_done;
@@ -304,25 +316,26 @@ extern struct aegis_system_page *system_page;
 extern uint32_t system_frame; /* main.c */
 void cpu_init(void);
 _Noreturn void cpu_next(void); /* nobody runs here: run somebody, or halt */
-void cpu_leave(struct env *e); /* e, current, stops running here: account its time.  env.lock held */
-void cpu_enter(struct env *e); /* e becomes current: space, context.  env.lock held */
-void cpu_ready(struct env *e); /* e may run: queue it, tell its processor.  env.lock held */
+void
+cpu_leave(struct env *e); /* e, current, stops running here: account its time.  env.lock held */
+void cpu_enter(struct env *e);   /* e becomes current: space, context.  env.lock held */
+void cpu_ready(struct env *e);   /* e may run: queue it, tell its processor.  env.lock held */
 void cpu_unready(struct env *e); /* out of ring and heap.  env.lock held */
-void cpu_sleep(struct env *e); /* SLEEPING until e->deadline or an event.  env.lock held */
-void cpu_wake(struct env *e);  /* counts an event; ends a sleep.  env.lock held */
+void cpu_sleep(struct env *e);   /* SLEEPING until e->deadline or an event.  env.lock held */
+void cpu_wake(struct env *e);    /* counts an event; ends a sleep.  env.lock held */
 void cpu_release(struct env *e); /* slice.c: its slices are nobody's.  env.lock held */
-void cpu_arm(void);	       /* timer for whatever comes first on this processor */
-_Noreturn void cpu_start(void);	   /* first schedule of a processor */
+void cpu_arm(void);              /* timer for whatever comes first on this processor */
+_Noreturn void cpu_start(void);  /* first schedule of a processor */
 
 /* ---- irq.c, chan.c, revoke.c ---- */
-void irq_raise(uint32_t line); /* from the machine: a claimed line came */
-void irq_release(struct env *e); /* its claims end with it */
+void irq_raise(uint32_t line);                        /* from the machine: a claimed line came */
+void irq_release(struct env *e);                      /* its claims end with it */
 void irq_ports_load(const struct env *e, bool allow); /* this processor's permission map */
 void chan_init(void);
 void chan_done(uint32_t queue, uint32_t slot, uint32_t length); /* from the machine */
 void chan_release(struct env *e);
-uint64_t revoke_deadline(void);		/* earliest, AEGIS_NEVER: none; a hint, without lock */
-void revoke_poll(uint64_t now);		/* takes what is overdue, in bounded steps */
+uint64_t revoke_deadline(void); /* earliest, AEGIS_NEVER: none; a hint, without lock */
+void revoke_poll(uint64_t now); /* takes what is overdue, in bounded steps */
 void revoke_given(struct env *e, uint32_t kind, uint32_t n);
 void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
 uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
@@ -335,11 +348,11 @@ void kernel_main(const char *options, uint64_t archive, uint64_t archive_size);
 void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(const char *text, size_t length); /* as it is, in one piece */
 const char *option_find(const char *name); /* value of NAME=VALUE on the command line, or NULL */
-void check_all(const char *where);	   /* every invariant, in checked builds */
+void check_all(const char *where);         /* every invariant, in checked builds */
 
 /* Traps from the machine: user or idle context in regs. */
 void trap_exception(struct regs *regs, uint64_t addr); /* from user mode only */
-void trap_foreign(struct regs *regs);		       /* syscall with a number not ours */
+void trap_foreign(struct regs *regs);                  /* syscall with a number not ours */
 void trap_timer(struct regs *regs);
 void trap_ipi(struct regs *regs);
 
@@ -350,13 +363,13 @@ void pct_orphan(uint32_t number, uint32_t caller, uint32_t callee);
 void pct_recall(struct env *e); /* e has had enough lent slices: its caller gets TIMED_OUT */
 
 /* Calls: prototypes from the table. */
-#define CALL0(n, name)				     status sys_##name(void);
-#define CALL1(n, name, t1, a1)			     status sys_##name(t1 a1);
-#define CALL2(n, name, t1, a1, t2, a2)		     status sys_##name(t1 a1, t2 a2);
-#define CALL3(n, name, t1, a1, t2, a2, t3, a3)	     status sys_##name(t1 a1, t2 a2, t3 a3);
-#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4)                                             \
+#define CALL0(n, name)                         status sys_##name(void);
+#define CALL1(n, name, t1, a1)                 status sys_##name(t1 a1);
+#define CALL2(n, name, t1, a1, t2, a2)         status sys_##name(t1 a1, t2 a2);
+#define CALL3(n, name, t1, a1, t2, a2, t3, a3) status sys_##name(t1 a1, t2 a2, t3 a3);
+#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4) \
 	status sys_##name(t1 a1, t2 a2, t3 a3, t4 a4);
-#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5)                                     \
+#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5) \
 	status sys_##name(t1 a1, t2 a2, t3 a3, t4 a4, t5 a5);
 #include <aegis/syscalls.def>
 #undef CALL0

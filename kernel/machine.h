@@ -26,24 +26,25 @@ struct regs {
 	uint64_t rip, cs, rflags, rsp, ss;
 };
 
-#define MACHINE_USER_CS	    0x33u
-#define MACHINE_USER_SS	    0x2bu
-#define MACHINE_FLAGS_USER  0x202u     /* interrupts on, all else clear */
-#define MACHINE_FLAGS_MASK  0x240dd5ul /* what user mode may choose: CF PF AF ZF SF TF DF OF NT? AC ID */
+#define MACHINE_USER_CS    0x33u
+#define MACHINE_USER_SS    0x2bu
+#define MACHINE_FLAGS_USER 0x202u /* interrupts on, all else clear */
+#define MACHINE_FLAGS_MASK \
+	0x240dd5ul /* what user mode may choose: CF PF AF ZF SF TF DF OF NT? AC ID */
 
 #ifdef KERNEL_X86
 #include "x86/inline.h" /* those that must cost no call */
 #else
-void *machine_frame(uint32_t pfn);	  /* frame's first byte */
-void machine_frame_clear(uint32_t pfn);	  /* fill with zeros */
+void *machine_frame(uint32_t pfn);                     /* frame's first byte */
+void machine_frame_clear(uint32_t pfn);                /* fill with zeros */
 void machine_frame_poison(uint32_t pfn, bool is_free); /* to touch a free frame is a mistake */
-void machine_tlb_flush_page(uint64_t va); /* on this processor */
-void machine_tlb_flush_all(void);	  /* on this processor, everything of user space */
-uint64_t machine_pte_nx(void);		  /* AEGIS_PTE_NX, or 0 where the processor has none */
-uint32_t machine_cpu(void);		  /* number of this processor, 0 .. machine_cpus() - 1 */
-void *machine_local(void);		  /* a word of this processor's own, NULL at first */
+void machine_tlb_flush_page(uint64_t va);              /* on this processor */
+void machine_tlb_flush_all(void); /* on this processor, everything of user space */
+uint64_t machine_pte_nx(void);    /* AEGIS_PTE_NX, or 0 where the processor has none */
+uint32_t machine_cpu(void);       /* number of this processor, 0 .. machine_cpus() - 1 */
+void *machine_local(void);        /* a word of this processor's own, NULL at first */
 void machine_set_local(void *local);
-void machine_relax(void);		  /* in a spin loop */
+void machine_relax(void); /* in a spin loop */
 uint64_t machine_tsc(void);
 uint64_t machine_gs_base(void); /* of user mode */
 uint64_t machine_fs_base(void);
@@ -54,15 +55,16 @@ void machine_set_pkru(uint32_t pkru);
 #endif
 
 /* Memory.  Frames are reached through the kernel's own mapping of all memory. */
-void machine_space_load(uint32_t root_pfn);	/* this processor translates through this table; 0: the kernel's */
-void machine_space_init(uint32_t root_pfn);	/* kernel half and window into a cleared top table */
+void machine_space_load(
+	uint32_t root_pfn); /* this processor translates through this table; 0: the kernel's */
+void machine_space_init(uint32_t root_pfn); /* kernel half and window into a cleared top table */
 
 /* Processors. */
 uint32_t machine_cpus(void);
-void machine_ipi(uint32_t cpu);	  /* makes it enter trap_ipi(); also to itself, after this entry */
-void machine_smp_start(void);	  /* the other processors run cpu_start() from now on */
+void machine_ipi(uint32_t cpu); /* makes it enter trap_ipi(); also to itself, after this entry */
+void machine_smp_start(void);   /* the other processors run cpu_start() from now on */
 uint64_t machine_tsc_hz(void);
-uint64_t machine_wall_ns(void);	  /* ns since 1970 now, 0: unknown */
+uint64_t machine_wall_ns(void);   /* ns since 1970 now, 0: unknown */
 void machine_timer(uint64_t tsc); /* next timer interrupt of this processor; past values: at once */
 
 /*
@@ -77,7 +79,7 @@ struct machine_call {
 
 /* Entering user mode.  All abandon the kernel stack. */
 _Noreturn void machine_enter_clear(uint64_t rip, uint64_t rsp, uint64_t rdi); /* registers clear */
-_Noreturn void machine_enter_regs(const struct regs *regs);		      /* exactly these */
+_Noreturn void machine_enter_regs(const struct regs *regs);                   /* exactly these */
 _Noreturn void machine_idle(void); /* interrupts on, halt; entries come back through trap_* */
 
 /* The context that user mode sees besides the general registers. */
@@ -90,8 +92,8 @@ uint64_t machine_xcr0(void);
 /* Interrupt lines and ports. */
 status machine_irq_open(uint32_t line); /* route to this processor, masked */
 void machine_irq_mask(uint32_t line, bool masked);
-bool machine_port_bindable(uint32_t port);  /* false: the kernel's own, or one that can start DMA */
-bool machine_frame_bindable(uint32_t pfn);  /* device frame that user space may be given */
+bool machine_port_bindable(uint32_t port); /* false: the kernel's own, or one that can start DMA */
+bool machine_frame_bindable(uint32_t pfn); /* device frame that user space may be given */
 void machine_ports_allow(uint32_t first, uint32_t n, bool allow); /* on this processor */
 
 /* The host channel (kernel/dev/virtio_console.c). */

@@ -238,7 +238,8 @@ context_make(struct env *e, uint64_t entry)
 }
 
 static void
-boot_page_make(struct env *e, struct space *s, const struct image *m, uint64_t archive, uint64_t size)
+boot_page_make(struct env *e, struct space *s, const struct image *m, uint64_t archive,
+	       uint64_t size)
 {
 	uint32_t pfn = mem_kernel_alloc(1);
 	struct aegis_boot_page *p = machine_frame(pfn);

@@ -18,7 +18,7 @@
  */
 #include "tlb.h"
 
-#define ASKS	   64u
+#define ASKS       64u
 #define TAKE_STEPS 512u
 #define SWEEP_COST 128u /* steps that count for breaking the bindings of a frame */
 
@@ -28,7 +28,7 @@ struct ask {
 	uint64_t deadline;
 	uint32_t progress; /* next frame to look at */
 	uint32_t passed;   /* taken in this pass */
-	bool dropping;	   /* in the pass over what is droppable: not announced yet */
+	bool dropping;     /* in the pass over what is droppable: not announced yet */
 };
 
 static struct lock revoke_lock;

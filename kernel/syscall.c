@@ -10,7 +10,7 @@
 
 extern const void *const sys_table[AEGIS_CALLS];
 const void *const sys_table[AEGIS_CALLS] = {
-#define CALL0(n, name)	    [n] = (const void *)sys_##name,
+#define CALL0(n, name)      [n] = (const void *)sys_##name,
 #define CALL1(n, name, ...) CALL0(n, name)
 #define CALL2(n, name, ...) CALL0(n, name)
 #define CALL3(n, name, ...) CALL0(n, name)

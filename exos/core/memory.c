@@ -377,8 +377,8 @@ truth_entry(uint64_t va, bool make)
 	if (!(s->truth_bound[chunk / 64] >> chunk % 64 & 1)) {
 		if (!make || core_frames_alloc(EXOS_CAP_OWN, &pfn, 1))
 			return NULL;
-		if (core_bind(AEGIS_SELF, control()->space, EXOS_TRUTH + chunk * AEGIS_PAGE, &pfn, 1,
-			      AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED)) {
+		if (core_bind(AEGIS_SELF, control()->space, EXOS_TRUTH + chunk * AEGIS_PAGE, &pfn,
+			      1, AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED)) {
 			core_frames_free(&pfn, 1);
 			return NULL;
 		}

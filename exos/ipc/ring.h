@@ -32,14 +32,15 @@
 struct ring_shared {
 	uint64_t head __attribute__((aligned(64)));
 	uint32_t write_lock;
-	uint32_t write_open;			/* 0: no writer is left: end of file when empty */
-	uint32_t write_error;			/* what writers are told (host streams), 0: -EPIPE */
+	uint32_t write_open;  /* 0: no writer is left: end of file when empty */
+	uint32_t write_error; /* what writers are told (host streams), 0: -EPIPE */
 	uint64_t tail __attribute__((aligned(64)));
 	uint32_t read_lock;
-	uint32_t read_open;			/* 0: no reader is left */
+	uint32_t read_open; /* 0: no reader is left */
 	uint32_t readers_waiting[RING_WAITERS] __attribute__((aligned(64)));
 	uint32_t writers_waiting[RING_WAITERS];
-	uint32_t host_waits_data, host_waits_room; /* host streams: kick the supervisor (service call) */
+	uint32_t host_waits_data,
+		host_waits_room; /* host streams: kick the supervisor (service call) */
 };
 
 struct ring {
@@ -71,7 +72,8 @@ ring_room(const struct ring *r)
 static inline uint32_t
 ring_peek(const struct ring *r, uint8_t **at)
 {
-	uint32_t start = (uint32_t)__atomic_load_n(&r->shared->tail, __ATOMIC_RELAXED) & (r->size - 1);
+	uint32_t start =
+		(uint32_t)__atomic_load_n(&r->shared->tail, __ATOMIC_RELAXED) & (r->size - 1);
 	uint32_t n = ring_used(r);
 
 	*at = r->data + start;
@@ -81,7 +83,8 @@ ring_peek(const struct ring *r, uint8_t **at)
 static inline uint32_t
 ring_space(const struct ring *r, uint8_t **at)
 {
-	uint32_t start = (uint32_t)__atomic_load_n(&r->shared->head, __ATOMIC_RELAXED) & (r->size - 1);
+	uint32_t start =
+		(uint32_t)__atomic_load_n(&r->shared->head, __ATOMIC_RELAXED) & (r->size - 1);
 	uint32_t n = ring_room(r);
 
 	*at = r->data + start;

@@ -8,9 +8,9 @@
 #include "exos/proc/process.h"
 #include "vm.h"
 
-#define PAGE	   4096ul
+#define PAGE       4096ul
 #define CHUNK_SIZE (VM_CHUNK_PAGES * PAGE)
-#define RUN_MAX	   64u /* frames gathered on the stack for one call */
+#define RUN_MAX    64u /* frames gathered on the stack for one call */
 
 static inline uint64_t
 page_down(uint64_t va)

@@ -14,20 +14,20 @@
 
 #include <stdint.h>
 
-#define AEGIS_BOOT_AREA	      0x00007f7ff0000000ul
+#define AEGIS_BOOT_AREA       0x00007f7ff0000000ul
 #define AEGIS_BOOT_AREA_PAGES 8u
-#define AEGIS_BOOT_PAGE	      0x00007f7ff0100000ul
+#define AEGIS_BOOT_PAGE       0x00007f7ff0100000ul
 #define AEGIS_BOOT_OPTIONS    2048u
 
 struct aegis_boot_page {
 	uint32_t size, version;
 	uint32_t env, space;
-	uint32_t system_frame;	 /* of struct aegis_system_page */
-	uint32_t archive_frame;	 /* first frame of the boot archive */
-	uint64_t archive_bytes;	 /* its length */
+	uint32_t system_frame;          /* of struct aegis_system_page */
+	uint32_t archive_frame;         /* first frame of the boot archive */
+	uint64_t archive_bytes;         /* its length */
 	uint64_t image_low, image_high; /* virtual range of the image */
-	uint32_t image_frame;	 /* frames of [image_low, image_high) are consecutive from here */
-	uint32_t env_frame;	 /* of struct aegis_env_page */
+	uint32_t image_frame; /* frames of [image_low, image_high) are consecutive from here */
+	uint32_t env_frame;   /* of struct aegis_env_page */
 	char options[AEGIS_BOOT_OPTIONS]; /* the kernel's command line, zero terminated */
 };
 _Static_assert(sizeof(struct aegis_boot_page) <= 4096, "one page");

@@ -24,19 +24,19 @@
 #include <stdint.h>
 
 #define AEGIS_CAP_SLOTS 64 /* capability slots of an environment */
-#define AEGIS_SELF	0xffffu
+#define AEGIS_SELF      0xffffu
 
 /* Rights.  A derived or granted capability never has one that its source lacks. */
-#define AEGIS_READ    (1u << 0)	 /* bind frames for reading */
-#define AEGIS_WRITE   (1u << 1)	 /* bind frames for writing, change guards */
-#define AEGIS_ALLOC   (1u << 2)	 /* allocate frames, make environments and spaces under this name */
-#define AEGIS_CONTROL (1u << 3)	 /* inspect, change and destroy environments and spaces */
-#define AEGIS_WAKE    (1u << 4)	 /* wake an environment */
-#define AEGIS_CALL    (1u << 5)	 /* transfer control to an environment */
-#define AEGIS_REVOKE  (1u << 6)	 /* ask for resources back, revoke this capability */
-#define AEGIS_GRANT   (1u << 7)	 /* copy this capability, share frames held through it */
-#define AEGIS_SLICE   (1u << 8)	 /* allocate time slices */
-#define AEGIS_DEVICE  (1u << 9)	 /* claim interrupts, ports and device frames */
+#define AEGIS_READ    (1u << 0)  /* bind frames for reading */
+#define AEGIS_WRITE   (1u << 1)  /* bind frames for writing, change guards */
+#define AEGIS_ALLOC   (1u << 2)  /* allocate frames, make environments and spaces under this name */
+#define AEGIS_CONTROL (1u << 3)  /* inspect, change and destroy environments and spaces */
+#define AEGIS_WAKE    (1u << 4)  /* wake an environment */
+#define AEGIS_CALL    (1u << 5)  /* transfer control to an environment */
+#define AEGIS_REVOKE  (1u << 6)  /* ask for resources back, revoke this capability */
+#define AEGIS_GRANT   (1u << 7)  /* copy this capability, share frames held through it */
+#define AEGIS_SLICE   (1u << 8)  /* allocate time slices */
+#define AEGIS_DEVICE  (1u << 9)  /* claim interrupts, ports and device frames */
 #define AEGIS_POWER   (1u << 10) /* end the machine */
 #define AEGIS_DERIVE  (1u << 11) /* make narrower names */
 #define AEGIS_LOG     (1u << 12) /* write to the kernel's log */
@@ -46,10 +46,10 @@
 
 /* cap_read writes this into the caller's area. */
 struct aegis_cap_info {
-	uint32_t node;	 /* node number; the root is 1 */
+	uint32_t node;   /* node number; the root is 1 */
 	uint32_t rights; /* AEGIS_READ ... */
-	uint32_t depth;	 /* distance from the root */
-	uint32_t live;	 /* 1 if the generation is current */
+	uint32_t depth;  /* distance from the root */
+	uint32_t live;   /* 1 if the generation is current */
 };
 _Static_assert(sizeof(struct aegis_cap_info) == 16, "ABI");
 

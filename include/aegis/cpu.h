@@ -21,12 +21,12 @@
 
 #include <stdint.h>
 
-#define AEGIS_CPUS	  8u
-#define AEGIS_SLICES	  64u
-#define AEGIS_SLICE_NS	  2000000ul
+#define AEGIS_CPUS        8u
+#define AEGIS_SLICES      64u
+#define AEGIS_SLICE_NS    2000000ul
 #define AEGIS_EPILOGUE_NS 200000ul
-#define AEGIS_FORCE_NS	  2000000ul
-#define AEGIS_FORCE_MAX	  1000u
+#define AEGIS_FORCE_NS    2000000ul
+#define AEGIS_FORCE_MAX   1000u
 
 #define AEGIS_NEVER UINT64_MAX /* sleep without a deadline */
 

@@ -19,21 +19,21 @@
 
 #include <stdint.h>
 
-#define AEGIS_PAGE	 4096ul
+#define AEGIS_PAGE       4096ul
 #define AEGIS_PAGE_SHIFT 12
 #define AEGIS_LARGE_PAGE (512 * AEGIS_PAGE)
-#define AEGIS_USER_MIN	 0x1000ul
-#define AEGIS_WINDOW	 0x00007f8000000000ul
-#define AEGIS_USER_MAX	 AEGIS_WINDOW /* bindings lie below this */
+#define AEGIS_USER_MIN   0x1000ul
+#define AEGIS_WINDOW     0x00007f8000000000ul
+#define AEGIS_USER_MAX   AEGIS_WINDOW /* bindings lie below this */
 
 #define AEGIS_PTE_PRESENT  (1ul << 0)
-#define AEGIS_PTE_WRITE	   (1ul << 1)
-#define AEGIS_PTE_USER	   (1ul << 2)
+#define AEGIS_PTE_WRITE    (1ul << 1)
+#define AEGIS_PTE_USER     (1ul << 2)
 #define AEGIS_PTE_ACCESSED (1ul << 5)
-#define AEGIS_PTE_DIRTY	   (1ul << 6)
-#define AEGIS_PTE_LARGE	   (1ul << 7)
-#define AEGIS_PTE_FRAME	   0x000ffffffffff000ul
-#define AEGIS_PTE_NX	   (1ul << 63)
+#define AEGIS_PTE_DIRTY    (1ul << 6)
+#define AEGIS_PTE_LARGE    (1ul << 7)
+#define AEGIS_PTE_FRAME    0x000ffffffffff000ul
+#define AEGIS_PTE_NX       (1ul << 63)
 
 static inline const volatile uint64_t *
 aegis_window(uint64_t va)

@@ -26,21 +26,21 @@
 
 #include <stdint.h>
 
-#define AEGIS_ANY	0xffffffffu /* any frame, any processor, anyone */
-#define AEGIS_HOLD_SPAN 4096u	    /* frames whose holdings one page records */
-#define AEGIS_BIND_MAX	31u	    /* bindings of one frame in one space */
+#define AEGIS_ANY       0xffffffffu /* any frame, any processor, anyone */
+#define AEGIS_HOLD_SPAN 4096u       /* frames whose holdings one page records */
+#define AEGIS_BIND_MAX  31u         /* bindings of one frame in one space */
 
 /* A frame record of a batch, in the caller's area. */
 struct aegis_frame_rec {
-	uint32_t pfn;	/* frame number; AEGIS_ANY for mem_alloc to choose, and it writes it back */
+	uint32_t pfn;   /* frame number; AEGIS_ANY for mem_alloc to choose, and it writes it back */
 	uint32_t flags; /* rights for bind and share; AEGIS_FRAME_* for mem_mark */
 };
 _Static_assert(sizeof(struct aegis_frame_rec) == 8, "ABI");
 
 /* Byte of a holdings page. */
-#define AEGIS_HOLD_READ	 0x80u
+#define AEGIS_HOLD_READ  0x80u
 #define AEGIS_HOLD_WRITE 0x40u
-#define AEGIS_HOLD_PIN	 0x20u /* guaranteed: not taken by revocation */
+#define AEGIS_HOLD_PIN   0x20u /* guaranteed: not taken by revocation */
 #define AEGIS_HOLD_COUNT 0x1fu /* bindings of the frame in this space */
 
 /*
@@ -56,7 +56,7 @@ _Static_assert(sizeof(struct aegis_frame_rec) == 8, "ABI");
 
 /* mem_mark flags. */
 #define AEGIS_FRAME_DROPPABLE (1u << 0) /* clean: may be taken without asking, told afterwards */
-#define AEGIS_FRAME_PIN	      (1u << 1) /* counts against the guaranteed few of the space */
+#define AEGIS_FRAME_PIN       (1u << 1) /* counts against the guaranteed few of the space */
 
 #define AEGIS_PINNED_MAX 512u /* guaranteed frames of one space besides tables and areas */
 

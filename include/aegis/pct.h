@@ -21,7 +21,7 @@
 #ifndef AEGIS_PCT_H
 #define AEGIS_PCT_H
 
-#define AEGIS_GATE(n)	  ((unsigned long)(n) << 32)
+#define AEGIS_GATE(n)     ((unsigned long)(n) << 32)
 #define AEGIS_CALL_SLICES 5000u
 #define AEGIS_CALL_DEPTH  8u /* chain of synchronous transfers */
 

@@ -16,11 +16,11 @@
 #ifndef AEGIS_REVOKE_H
 #define AEGIS_REVOKE_H
 
-#define AEGIS_KIND_NONE	 0u
+#define AEGIS_KIND_NONE  0u
 #define AEGIS_KIND_FRAME 1u
 #define AEGIS_KIND_SLICE 2u
-#define AEGIS_KINDS	 3u
+#define AEGIS_KINDS      3u
 
-#define AEGIS_TAKEN(kind, name) ((uint32_t)(kind) << 28 | ((name) & 0x0fffffffu))
+#define AEGIS_TAKEN(kind, name) ((uint32_t)(kind) << 28 | ((name)&0x0fffffffu))
 
 #endif

@@ -33,15 +33,15 @@
 #define AEGIS_BATCH_STEPS 128u
 
 struct aegis_bind {
-	uint64_t va;	/* page address */
-	uint32_t pfn;	/* write: frame number; protect, delete: number of pages */
-	uint32_t prot;	/* AEGIS_BIND_* */
+	uint64_t va;   /* page address */
+	uint32_t pfn;  /* write: frame number; protect, delete: number of pages */
+	uint32_t prot; /* AEGIS_BIND_* */
 };
 _Static_assert(sizeof(struct aegis_bind) == 16, "ABI");
 
-#define AEGIS_BIND_READ	      (1u << 0)
+#define AEGIS_BIND_READ       (1u << 0)
 #define AEGIS_BIND_WRITE      (1u << 1)
-#define AEGIS_BIND_EXEC	      (1u << 2)
+#define AEGIS_BIND_EXEC       (1u << 2)
 #define AEGIS_BIND_GUARANTEED (1u << 3) /* never dropped before the space ends; frame is pinned */
 #define AEGIS_BIND_LARGE      (1u << 4) /* 2 MiB: va and pfn aligned, all 512 frames held */
 #define AEGIS_BIND_TABLE      (1u << 5) /* the record supplies or takes back a table */
@@ -50,7 +50,7 @@ _Static_assert(sizeof(struct aegis_bind) == 16, "ABI");
 #define AEGIS_BIND_LEVEL(n)   ((uint32_t)(n) << 8)  /* table level: 1 page table, 2, 3 */
 #define AEGIS_BIND_KEY(n)     ((uint32_t)(n) << 12) /* protection key 0..15 */
 #define AEGIS_WAS_ACCESSED    (1u << 30)
-#define AEGIS_WAS_DIRTY	      (1u << 31)
+#define AEGIS_WAS_DIRTY       (1u << 31)
 
 /* space_create flags. */
 #define AEGIS_SPACE_WX (1u << 0) /* bindings may be writable and executable at once */
