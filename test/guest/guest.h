@@ -36,7 +36,7 @@ typedef int64_t guest_fn(uint64_t arg);
 #define PAGE           AEGIS_PAGE
 #define TEST_VA        0x10000000ul /* 64 MiB whose page tables are there */
 #define TEST_END       0x14000000ul
-#define FAR_VA         0x5540000000ul /* where no tables are */
+#define FAR_VA         0x3a0000000000ul /* where no tables are */
 #define SYSTEM_VA      0x1f000000ul
 #define BLOCK_VA       0x20000000ul
 #define BLOCK_SIZE     0x20000ul

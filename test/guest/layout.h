@@ -15,14 +15,14 @@
 #define GUEST_CALLER  608
 
 #define FRAME_DEFERRED 28
-#define FRAME_RAX      32
-#define FRAME_RCX      40
+#define FRAME_RAX      80
+#define FRAME_RCX      88
 #define FRAME_RDX      48
-#define FRAME_RSI      56
-#define FRAME_RDI      64
-#define FRAME_R8       72
-#define FRAME_R9       80
-#define FRAME_R10      88
+#define FRAME_RSI      40
+#define FRAME_RDI      32
+#define FRAME_R8       64
+#define FRAME_R9       72
+#define FRAME_R10      56
 #define FRAME_R11      96
 #define FRAME_RIP      104
 #define FRAME_RFLAGS   120
