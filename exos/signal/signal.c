@@ -274,7 +274,6 @@ handler_enter(int sig, const struct lx_siginfo *info, struct aegis_frame *f, uin
 	struct lx_rt_sigframe frame = {.pretcode = act.restorer, .info = *info};
 	uint64_t sp = f->rsp - 128, fp, at;
 
-	site_present(f);
 	if ((act.flags & LX_SA_ONSTACK) && s->altstack.ss_size && !on_altstack(f->rsp))
 		sp = s->altstack.ss_sp + s->altstack.ss_size;
 	fp = (sp - control()->xsave_size - 4) & ~63ul;
