@@ -394,7 +394,7 @@ cpu_text(char *buf, size_t size)
 static size_t
 mounts_text(char *buf, size_t size)
 {
-	struct procfs_mount root = {"rootfs", "/", "tmpfs", "rw"};
+	struct procfs_mount root = {"tmpfs", "/", "tmpfs", "rw"};
 	struct procfs_mount proc = {"proc", "/proc", "proc", "rw"};
 	size_t n = procfs_mounts_line(buf, size, &root);
 
