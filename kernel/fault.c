@@ -95,7 +95,7 @@ frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struc
 static uint64_t
 frame_top(const struct env *e, const struct regs *regs)
 {
-	return regs->rsp > stack_low(e) && regs->rsp <= stack_high(e) ? regs->rsp : stack_high(e);
+	return regs->rsp >= stack_low(e) && regs->rsp <= stack_high(e) ? regs->rsp : stack_high(e);
 }
 
 void
