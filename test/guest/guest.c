@@ -198,7 +198,6 @@ frame_throw(struct aegis_frame *f, const struct jump *to)
 	f->rdi = (uint64_t)to;
 	f->rsp = to->rsp - 8;
 	f->rflags &= ~0x40500ul; /* AC DF TF */
-	f->deferred = 0;
 }
 
 void
