@@ -11,18 +11,19 @@
 #define CONTROL_STACK   88
 #define CONTROL_XMASK   104
 #define CONTROL_XSIZE   112
-#define CONTROL_TARGET	136
+#define CONTROL_TARGET  136
+#define CONTROL_FLAGS_AT 144
 #define CONTROL_CALLS   256
 
 #define FRAME_DEFERRED 28
-#define FRAME_RAX      32
-#define FRAME_RCX      40
+#define FRAME_RAX      80
+#define FRAME_RCX      88
 #define FRAME_RDX      48
-#define FRAME_RSI      56
-#define FRAME_RDI      64
-#define FRAME_R8       72
-#define FRAME_R9       80
-#define FRAME_R10      88
+#define FRAME_RSI      40
+#define FRAME_RDI      32
+#define FRAME_R8       64
+#define FRAME_R9       72
+#define FRAME_R10      56
 #define FRAME_R11      96
 #define FRAME_RIP      104
 #define FRAME_CS       112
@@ -30,5 +31,8 @@
 #define FRAME_RSP      128
 #define FRAME_SS       136
 #define FRAME_SIZE     256
+
+/* The frame of the program's own calls: the first on the upcall stack, seen from GS. */
+#define FIRST_FRAME (8 * 4096 - FRAME_SIZE)
 
 #endif

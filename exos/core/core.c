@@ -23,10 +23,14 @@ _Static_assert(offsetof(struct control, stack_top) == CONTROL_STACK, "assembly")
 _Static_assert(offsetof(struct control, xsave_mask) == CONTROL_XMASK, "assembly");
 _Static_assert(offsetof(struct control, xsave_size) == CONTROL_XSIZE, "assembly");
 _Static_assert(offsetof(struct control, target) == CONTROL_TARGET, "assembly");
+_Static_assert(offsetof(struct control, flags_at) == CONTROL_FLAGS_AT, "assembly");
+_Static_assert(FIRST_FRAME == EXOS_AREA_PAGES * AEGIS_PAGE - AEGIS_FRAME_SIZE, "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "assembly");
 _Static_assert(offsetof(struct aegis_frame, rax) == FRAME_RAX, "assembly");
+_Static_assert(offsetof(struct aegis_frame, rdi) == FRAME_RDI, "assembly");
+_Static_assert(offsetof(struct aegis_frame, r10) == FRAME_R10, "assembly");
 _Static_assert(offsetof(struct aegis_frame, r11) == FRAME_R11, "assembly");
 _Static_assert(offsetof(struct aegis_frame, rip) == FRAME_RIP, "assembly");
 _Static_assert(offsetof(struct aegis_frame, ss) == FRAME_SS, "assembly");
@@ -208,6 +212,7 @@ core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uin
 	c->self = (struct control *)EXOS_AREA;
 	c->process = (struct process *)EXOS_PRIVATE;
 	c->stack_top = EXOS_AREA + EXOS_AREA_PAGES * AEGIS_PAGE;
+	c->flags_at = c->stack_top - AEGIS_FRAME_SIZE + FRAME_RSP;
 	c->role = role;
 	c->env = env;
 	c->space = space;

@@ -26,8 +26,10 @@ struct control {
 	uint32_t service_env;    /* 116 */
 	uint32_t env, space;     /* 120, 124: own numbers */
 	uint64_t service_calls;  /* 128: transfers to the service */
-	uint64_t target;	    /* 136: where the resume sequence jumps to */
-	uint64_t reserved[14];
+	uint64_t target;         /* 136: where the resume sequence jumps to */
+	uint64_t flags_at;	    /* 144: address behind rflags in the first frame */
+	uint64_t traps;		    /* calls that came by exception */
+	uint64_t reserved[12];
 	uint32_t calls[512]; /* 256: times each Linux call was served */
 };
 

@@ -25,7 +25,7 @@ struct core_state {
 	uint32_t heap_bound; /* pages of EXOS_HEAP that have frames, from the start */
 	uint64_t arena_next;
 	struct arena_free *arena[ARENA_ORDERS];
-	uint64_t truth_bound[2]; /* pages of EXOS_TRUTH that are there */
+	uint64_t truth_bound[2];               /* pages of EXOS_TRUTH that are there */
 	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of the bound heap pages */
 };
 
@@ -42,6 +42,7 @@ size_t core_copy(void *to, const void *from, size_t n);
 size_t core_clear(void *to, size_t n);
 _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
 extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];
+extern const char core_site_entry[];
 extern const char core_resume_start[], core_resume_rip[];
 extern const char core_copy_start[], core_copy_end[], core_copy_fault[];
 #define CORE_CHILD (1l << 62) /* answer of core_leave and core_snapshot to who begins again */

@@ -61,9 +61,11 @@ sys_rt_sigprocmask(struct call *c)
 int64_t
 sys_rt_sigreturn(struct call *c)
 {
-	if (signal_return(c->frame, c->callee))
+	struct aegis_frame *frame = c->frame; /* c lies over what is restored now */
+
+	if (signal_return(frame, c->callee))
 		process_exit(LX_SIGSEGV);
-	return (int64_t)c->frame->rax;
+	return (int64_t)frame->rax;
 }
 
 int64_t

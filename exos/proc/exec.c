@@ -361,6 +361,7 @@ program_enter(struct exec *x, struct aegis_frame *frame, uint64_t callee[6])
 	int err;
 
 	vm_reset();
+	site_exec();
 	v->mmap_top = STACK_TOP - STACK_SIZE - AEGIS_PAGE * 256;
 	v->stack_limit = STACK_TOP - STACK_SIZE;
 	err = image_map(&x->program);

@@ -19,9 +19,9 @@ counters_log(void)
 
 	for (uint32_t i = 0; i < 512; i++)
 		total += c->calls[i];
-	core_log("exos: pid %u (%s): %lu calls, %u kernel entries by exception, %lu service "
+	core_log("exos: pid %u (%s): %lu calls, %lu traps, %lu service "
 		 "transfers\n",
-		 MAIL->pid, process()->comm, total, ENVPAGE->upcalls, c->service_calls);
+		 MAIL->pid, process()->comm, total, c->traps, c->service_calls);
 	for (uint32_t i = 0; i < 512; i++) {
 		if (c->calls[i])
 			core_log("exos: pid %u: %s %u\n", MAIL->pid, call_name(i), c->calls[i]);

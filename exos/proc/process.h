@@ -20,19 +20,28 @@
 
 struct signals {
 	struct lx_sigaction action[MAIL_SIGNALS];
-	uint64_t mask;	    /* bit n-1: signal n is blocked */
-	uint64_t local;	    /* raised by the process for itself, not yet delivered */
+	uint64_t mask;               /* bit n-1: signal n is blocked */
+	uint64_t local;              /* raised by the process for itself, not yet delivered */
 	uint8_t taken[MAIL_SIGNALS]; /* of mail->raised[] */
 	uint8_t stop_depth;
-	uint32_t seen_count;	     /* mail->raised_count when taken[] was last brought up to date */
-	uint64_t suspended_mask;     /* mask to restore after sigsuspend, ppoll ... */
+	uint32_t seen_count;     /* mail->raised_count when taken[] was last brought up to date */
+	uint64_t suspended_mask; /* mask to restore after sigsuspend, ppoll ... */
 	bool suspended;
+	uint64_t call;		     /* number of the call that is about to return */
 	struct lx_sigaltstack altstack;
 	struct lx_siginfo local_info[32]; /* of faults and timers, by number */
 };
 
+/* A text whose sites are being rewritten, and where its stubs are. */
+struct patched {
+	uint64_t base;	 /* address of the file's first byte, 0: free */
+	uint64_t stub;	 /* page of stubs; the page behind it holds the records */
+	uint32_t frames[2];
+};
+#define PATCHED_MAX 4u
+
 struct timer_state {
-	uint64_t alarm_ns;    /* monotonic ns at which SIGALRM is due, 0: none */
+	uint64_t alarm_ns; /* monotonic ns at which SIGALRM is due, 0: none */
 	uint64_t interval_ns;
 };
 
@@ -41,6 +50,8 @@ struct process {
 	struct vm vm;
 	struct signals sig;
 	struct timer_state timer;
+	struct patched patched[PATCHED_MAX];
+	uint64_t refused[32]; /* sites that keep trapping, lately met */
 	uint64_t clear_child_tid;
 	uint32_t umask;
 	char comm[16];
@@ -60,6 +71,14 @@ process(void)
 
 _Noreturn void process_start(void); /* first process of the domain, at its first begin */
 
+/* ---- linux/site.c: rewritten call sites ---- */
+void site_trapped(uint64_t site, uint64_t rax); /* rewrites it, if that can be done */
+/* An address in a stub becomes the one that the program knows. */
+void site_present(struct aegis_frame *frame);
+/* Frames for execution of pages of a private mapping, rewritten where they are: as file_frames. */
+int site_frames(const struct region *r, uint64_t va, uint32_t n, uint32_t *pfns);
+void site_exec(void); /* forgets everything */
+
 /* ---- fork.c ---- */
 /* pid of the child, 0 in the child, or a negative error number.  flags: SVC_FORK_*. */
 int64_t process_fork(uint32_t flags, uint64_t clear_tid);
@@ -68,9 +87,9 @@ int64_t process_fork(uint32_t flags, uint64_t clear_tid);
 _Noreturn void process_exit(uint32_t wait_status);
 
 /* ---- signal/signal.c ---- */
-int signal_raise_self(int sig);			    /* synchronous, no info */
+int signal_raise_self(int sig);                      /* synchronous, no info */
 void signal_fault(int sig, int code, uint64_t addr); /* a fault of the program itself */
-bool signal_pending(void);			    /* some unblocked signal would be acted on */
+bool signal_pending(void);                           /* some unblocked signal would be acted on */
 uint64_t signal_pending_set(void);
 /* Takes one pending signal out of `set`, faults first; 0: none.  Its information goes to *info. */
 int signal_take(uint64_t set, struct lx_siginfo *info);
@@ -78,11 +97,11 @@ int signal_take(uint64_t set, struct lx_siginfo *info);
 /* `result` and `number`: of the call that returns, 0 and 0 when it is none.  callee: r15 ... rbp rbx. */
 void signal_deliver(struct aegis_frame *frame, uint64_t callee[6], int64_t result, uint64_t number);
 int signal_return(struct aegis_frame *frame, uint64_t callee[6]);
-void signal_exec(void);	 /* handlers back to default */
+void signal_exec(void); /* handlers back to default */
 void signal_fork_child(void);
-void timer_check(void);	 /* raises SIGALRM if due */
+void timer_check(void);        /* raises SIGALRM if due */
 uint64_t process_cpu_ns(void); /* processor time used */
-uint64_t timer_next(void); /* monotonic ns of the next alarm, AEGIS_NEVER */
+uint64_t timer_next(void);     /* monotonic ns of the next alarm, AEGIS_NEVER */
 
 /* Waits for an event or deadline; -EINTR (as -ERESTARTSYS) when a signal is pending. */
 #define ERESTARTSYS LX_ERESTARTSYS

@@ -215,11 +215,10 @@ kern_image(void)
 	return (const void *)EXOS_IMAGE;
 }
 
-/* The library has no entry for rewritten sites yet: none is rewritten. */
 uint64_t
 kern_site_entry(void)
 {
-	return 0;
+	return (uint64_t)core_site_entry;
 }
 
 /* ---- the first process ---- */

@@ -27,117 +27,130 @@ int64_t svc_call(struct svc *s);
  * `dir` is the object id of an open directory, or SVC_CWD.  Objects (`obj`) are open file
  * descriptions: numbers of the service, valid for processes that hold them.
  */
-#define SVC_CWD	  0xffffffffu
+#define SVC_CWD   0xffffffffu
 #define SVC_PATH2 4096u
 
 enum svc_op {
 	SVC_NONE,
 	/* ---- files ---- */
-	SVC_OPEN,	/* a=dir b=path length c=open flags (Linux) d=mode (umask applied); out: struct
+	SVC_OPEN,   /* a=dir b=path length c=open flags (Linux) d=mode (umask applied); out: struct
 			   svc_opened at MSG; result obj */
-	SVC_CLOSE,	/* a=obj: this process has no descriptor for it any more */
-	SVC_STAT,	/* a=dir b=length (0: the object itself) c=AT_ flags; struct fs_stat at MSG */
-	SVC_MAP,	/* a=obj b=first page c=count (<= 1024) d=1 for writing; result: pages answered;
+	SVC_CLOSE,  /* a=obj: this process has no descriptor for it any more */
+	SVC_STAT,   /* a=dir b=length (0: the object itself) c=AT_ flags; struct fs_stat at MSG */
+	SVC_MAP,    /* a=obj b=first page c=count (<= 1024) d=1 for writing; result: pages answered;
 			   uint32_t pfn[] at MSG, 0 = hole (read as zeros); holdings are given to the
 			   caller READ, or READ|WRITE if d */
-	SVC_EXTEND,	/* a=obj b=start c=end: about to write there; size becomes at least c */
-	SVC_TRUNCATE,	/* a=dir b=length (0: obj) c=size */
-	SVC_GETDENTS,	/* a=obj b=buffer size (<= 16384); records at MSG; result bytes */
-	SVC_SEEKDIR,	/* a=obj b=cookie; result the cookie before (b = UINT64_MAX: only ask) */
-	SVC_MKDIR,	/* a=dir b=length c=mode */
-	SVC_MKNOD,	/* a=dir b=length c=mode d=rdev */
-	SVC_UNLINK,	/* a=dir b=length c=AT_REMOVEDIR or 0 */
-	SVC_RENAME,	/* a=dir b=length c=dir2 d=length2 e=flags */
-	SVC_LINK,	/* a=dir b=length c=dir2 d=length2 e=AT_ flags */
-	SVC_SYMLINK,	/* a=target length (MSG 0) b=dir c=path length (MSG SVC_PATH2) */
-	SVC_READLINK,	/* a=dir b=length; bytes at MSG; result length */
-	SVC_CHMOD,	/* a=dir b=length (0: obj) c=mode */
-	SVC_CHOWN,	/* a=dir b=length c=uid d=gid e=AT_ flags */
-	SVC_UTIMENS,	/* a=dir b=length c=atime ns d=mtime ns (FS_TIME_NOW/OMIT) e=AT_ flags */
-	SVC_ACCESS,	/* a=dir b=length c=mode bits d=AT_ flags */
-	SVC_CHDIR,	/* a=dir b=length (0: the object) */
-	SVC_GETCWD,	/* bytes with NUL at MSG; result length with NUL */
-	SVC_STATFS,	/* a=dir b=length (0: obj); struct fs_statfs figures at MSG */
+	SVC_EXTEND, /* a=obj b=start c=end: about to write there; size becomes at least c */
+	SVC_TRUNCATE, /* a=dir b=length (0: obj) c=size */
+	SVC_GETDENTS, /* a=obj b=buffer size (<= 16384); records at MSG; result bytes */
+	SVC_SEEKDIR,  /* a=obj b=cookie; result the cookie before (b = UINT64_MAX: only ask) */
+	SVC_MKDIR,    /* a=dir b=length c=mode */
+	SVC_MKNOD,    /* a=dir b=length c=mode d=rdev */
+	SVC_UNLINK,   /* a=dir b=length c=AT_REMOVEDIR or 0 */
+	SVC_RENAME,   /* a=dir b=length c=dir2 d=length2 e=flags */
+	SVC_LINK,     /* a=dir b=length c=dir2 d=length2 e=AT_ flags */
+	SVC_SYMLINK,  /* a=target length (MSG 0) b=dir c=path length (MSG SVC_PATH2) */
+	SVC_READLINK, /* a=dir b=length; bytes at MSG; result length */
+	SVC_CHMOD,    /* a=dir b=length (0: obj) c=mode */
+	SVC_CHOWN,    /* a=dir b=length c=uid d=gid e=AT_ flags */
+	SVC_UTIMENS,  /* a=dir b=length c=atime ns d=mtime ns (FS_TIME_NOW/OMIT) e=AT_ flags */
+	SVC_ACCESS,   /* a=dir b=length c=mode bits d=AT_ flags */
+	SVC_CHDIR,    /* a=dir b=length (0: the object) */
+	SVC_GETCWD,   /* bytes with NUL at MSG; result length with NUL */
+	SVC_STATFS,   /* a=dir b=length (0: obj); struct fs_statfs figures at MSG */
 	SVC_SYNTH_READ, /* a=obj b=offset c=count (<= 16384): content of a generated file; bytes at MSG */
 	SVC_SYNTH_WRITE, /* a=obj b=offset c=count; bytes at MSG */
 	/* ---- pipes ---- */
-	SVC_PIPE,	/* c=O_ flags; result read obj, a = write obj; struct svc_opened[2] at MSG */
+	SVC_PIPE, /* c=O_ flags; result read obj, a = write obj; struct svc_opened[2] at MSG */
 	/* ---- processes ---- */
-	SVC_FORK,	/* a=flags SVC_FORK_*; result pid; a=env b=space c=processor of the child, which has image,
+	SVC_FORK, /* a=flags SVC_FORK_*; result pid; a=env b=space c=processor of the child, which has image,
 			   environment page, system page, mail and message pages bound; caller does the
 			   rest and then SVC_START */
-	SVC_START,	/* a=pid: the child is complete (env_write done): run it */
-	SVC_ABANDON,	/* a=pid: the child could not be made */
-	SVC_EXEC,	/* a=path length of the program b=argument text length (MSG SVC_PATH2, NULs between):
+	SVC_START,   /* a=pid: the child is complete (env_write done): run it */
+	SVC_ABANDON, /* a=pid: the child could not be made */
+	SVC_EXEC, /* a=path length of the program b=argument text length (MSG SVC_PATH2, NULs between):
 			   for /proc; releases a vfork parent */
 	SVC_VFORK_DONE, /* a=pid of a vfork child: 0 it still uses the parent's time, the caller is noted
 			   and waits; 1 it has called exec or is gone */
-	SVC_EXIT,	/* a=wait status; does not return */
-	SVC_WAIT,	/* a=pid argument of wait4 b=options; result pid or 0 (children, none ready: caller is
+	SVC_EXIT,       /* a=wait status; does not return */
+	SVC_WAIT, /* a=pid argument of wait4 b=options; result pid or 0 (children, none ready: caller is
 			   noted, waits) or -ECHILD; a=status b=utime ns c=stime ns d=uid */
-	SVC_KILL,	/* a=pid as kill(2) b=signal; result 0 */
-	SVC_SETPGID,	/* a=pid b=pgid */
-	SVC_GETPGID,	/* a=pid (0 self) */
-	SVC_SETSID,	/* */
-	SVC_GETSID,	/* a=pid */
-	SVC_STOPPED,	/* a=signal: the caller stops; parent is told; caller waits for SIGCONT */
-	SVC_CONTINUED,	/* the caller goes on */
-	SVC_SETIDS,	/* a=which (SVC_UID, SVC_GID, SVC_GROUPS) b=real c=effective d=saved (-1 keep) */
-	SVC_GETIDS,	/* a = ruid|euid<<32 b = suid|rgid<<32 c = egid|sgid<<32; groups at MSG, d count */
-	SVC_UMASK,	/* a=mask; result old: kept by the service for /proc only */
-	SVC_LIST,	/* number of processes, free memory ... for sysinfo: a=procs b=free c=total pages */
-	SVC_TIMES,	/* a=children user ns b=children system ns */
+	SVC_KILL,      /* a=pid as kill(2) b=signal; result 0 */
+	SVC_SETPGID,   /* a=pid b=pgid */
+	SVC_GETPGID,   /* a=pid (0 self) */
+	SVC_SETSID,    /* */
+	SVC_GETSID,    /* a=pid */
+	SVC_STOPPED,   /* a=signal: the caller stops; parent is told; caller waits for SIGCONT */
+	SVC_CONTINUED, /* the caller goes on */
+	SVC_SETIDS, /* a=which (SVC_UID, SVC_GID, SVC_GROUPS) b=real c=effective d=saved (-1 keep) */
+	SVC_GETIDS, /* a = ruid|euid<<32 b = suid|rgid<<32 c = egid|sgid<<32; groups at MSG, d count */
+	SVC_UMASK, /* a=mask; result old: kept by the service for /proc only */
+	SVC_LIST, /* number of processes, free memory ... for sysinfo: a=procs b=free c=total pages */
+	SVC_TIMES, /* a=children user ns b=children system ns */
 	/* ---- terminals and the host ---- */
-	SVC_TTY_READ,	/* a=obj b=count; bytes at MSG; -EAGAIN: noted as a waiter */
-	SVC_TTY_WRITE,	/* a=obj b=count; bytes at MSG; result count taken; -EAGAIN: noted */
-	SVC_TTY_IOCTL,	/* a=obj b=request c=argument word; in and out record at MSG (256 bytes) */
-	SVC_TTY_POLL,	/* a=obj; result POLLIN.. bits; noted as a waiter */
-	SVC_LOG,	/* a=length (<= 1000): a line for the log, at MSG */
-	SVC_KICK,	/* a=obj: a ring of the host needs the supervisor's attention */
+	SVC_TTY_READ,  /* a=obj b=count; bytes at MSG; -EAGAIN: noted as a waiter */
+	SVC_TTY_WRITE, /* a=obj b=count; bytes at MSG; result count taken; -EAGAIN: noted */
+	SVC_TTY_IOCTL, /* a=obj b=request c=argument word; in and out record at MSG (256 bytes) */
+	SVC_TTY_POLL,  /* a=obj; result POLLIN.. bits; noted as a waiter */
+	SVC_LOG,       /* a=length (<= 1000): a line for the log, at MSG */
+	SVC_KICK,      /* a=obj: a ring of the host needs the supervisor's attention */
 	/* ---- first process ---- */
-	SVC_FIRST,	/* struct svc_first at MSG */
+	SVC_FIRST, /* struct svc_first at MSG */
 	/* ---- text pages with rewritten sites ---- */
-	SVC_TEXT,	/* a=obj b=first page c=count: as SVC_MAP, for execution: patched where the service
+	SVC_TEXT, /* a=obj b=first page c=count: as SVC_MAP, for execution: patched where the service
 			   has patched; d = frame of the stub page or 0 */
-	SVC_PATCH,	/* a=obj b=file offset of the site c=rax d=text base address e=stub address: result 1
+	SVC_PATCH, /* a=obj b=file offset of the site c=rax d=text base address e=stub address: result 1
 			   patched: a=page index b=frame, c=stub frame; 0 refused */
 	/* ---- from the supervisor only ---- */
-	SVC_HOST_INPUT,	  /* stream 0 got data or ended */
-	SVC_HOST_ROOM,	  /* terminal output ring has room */
+	SVC_HOST_INPUT,   /* stream 0 got data or ended */
+	SVC_HOST_ROOM,    /* terminal output ring has room */
 	SVC_HOST_WINSIZE, /* a=rows b=cols c=xpixel d=ypixel */
 	SVC_HOST_SIGNAL,  /* a=signal for the first process group */
-	SVC_HOST_CLOSE,	  /* a=stream b=error: nobody takes it any more */
+	SVC_HOST_CLOSE,   /* a=stream b=error: nobody takes it any more */
 	SVC_OPS
 };
 
 #define SVC_FORK_VFORK (1u << 0)
 
 /* SVC_SETIDS: which */
-#define SVC_UID	   0u
-#define SVC_GID	   1u
+#define SVC_UID    0u
+#define SVC_GID    1u
 #define SVC_GROUPS 2u
 
-enum svc_type { SVC_T_FILE, SVC_T_DIR, SVC_T_PIPE_READ, SVC_T_PIPE_WRITE, SVC_T_TTY, SVC_T_NULL,
-	SVC_T_ZERO, SVC_T_FULL, SVC_T_RANDOM, SVC_T_SYNTH, SVC_T_PATH };
+enum svc_type {
+	SVC_T_FILE,
+	SVC_T_DIR,
+	SVC_T_PIPE_READ,
+	SVC_T_PIPE_WRITE,
+	SVC_T_TTY,
+	SVC_T_NULL,
+	SVC_T_ZERO,
+	SVC_T_FULL,
+	SVC_T_RANDOM,
+	SVC_T_SYNTH,
+	SVC_T_PATH
+};
 
 /* What a process learns about an object it opened. */
 struct svc_opened {
 	uint32_t obj;
-	uint32_t type;	     /* enum svc_type */
-	uint32_t flags;	     /* Linux open flags that matter later: access mode, O_APPEND, O_NONBLOCK */
-	uint32_t info_frame; /* files: frame of struct svc_file_info, held READ (READ|WRITE if writable) */
+	uint32_t type;  /* enum svc_type */
+	uint32_t flags; /* Linux open flags that matter later: access mode, O_APPEND, O_NONBLOCK */
+	/* files: frame of struct svc_file_info, held READ (READ|WRITE if writable) */
+	uint32_t info_frame;
 	uint64_t ino;
-	uint32_t ring_pages; /* pipes: data pages; frames below: header, then data, held READ|WRITE */
-	uint32_t host;	     /* pipes: 1 = the other end is the host */
+	/* pipes: data pages; frames below: header, then data, held READ|WRITE */
+	uint32_t ring_pages;
+	uint32_t host; /* pipes: 1 = the other end is the host */
 	uint32_t frames[17];
 	uint32_t reserved;
 };
 
 /* Shared by those who have the file open; one frame an inode while it is open. Untrusted. */
 struct svc_file_info {
-	uint64_t size;	     /* grows by writers; SVC_TRUNCATE and SVC_EXTEND too */
+	uint64_t size; /* grows by writers; SVC_TRUNCATE and SVC_EXTEND too */
 	uint64_t mtime, atime, ctime;
-	uint32_t layout;     /* counts truncations: pages mapped before may be gone */
+	uint32_t layout; /* counts truncations: pages mapped before may be gone */
 	uint32_t mode, uid, gid, nlink;
 	uint64_t ino, dev, rdev;
 };
@@ -150,43 +163,44 @@ struct mail {
 	uint32_t service_env;
 	uint32_t uid, euid, gid, egid;
 	uint32_t umask;
-	uint32_t raised_count;		 /* changes with every signal */
-	uint8_t raised[MAIL_SIGNALS];	 /* counts, modulo 256 */
+	uint32_t raised_count;        /* changes with every signal */
+	uint8_t raised[MAIL_SIGNALS]; /* counts, modulo 256 */
 	uint8_t reserved[7];
 	struct {
 		int32_t code, pid, uid, status;
-	} info[MAIL_SIGNALS];		 /* of the latest of each signal */
+	} info[MAIL_SIGNALS]; /* of the latest of each signal */
 	char hostname[65];
 };
 _Static_assert(sizeof(struct mail) <= 4096, "one page");
 
 /* What the first process is to run. */
 struct svc_first {
-	uint32_t path, cwd;	  /* offsets of strings from the start of this struct */
-	uint32_t argc, argv;	  /* argv: offset of argc strings one after another */
+	uint32_t path, cwd;  /* offsets of strings from the start of this struct */
+	uint32_t argc, argv; /* argv: offset of argc strings one after another */
 	uint32_t envc, envp;
-	uint32_t fds[3];	  /* objects of descriptors 0, 1, 2; UINT32_MAX closed */
-	uint32_t opened[3];	  /* offsets of their struct svc_opened */
-	uint32_t keys;		  /* 1: use protection keys */
-	uint32_t count_calls;	  /* 1: log how often each call was made (option.counters) */
+	uint32_t fds[3];      /* objects of descriptors 0, 1, 2; UINT32_MAX closed */
+	uint32_t opened[3];   /* offsets of their struct svc_opened */
+	uint32_t keys;        /* 1: use protection keys */
+	uint32_t count_calls; /* 1: log how often each call was made (option.counters) */
 };
 
 /* EXOS_MAIL of a service: written by the supervisor before it starts and afterwards. */
 struct host_page {
-	uint32_t domain;	  /* number in manifest and channel */
+	uint32_t domain; /* number in manifest and channel */
 	uint32_t supervisor_env;
 	uint32_t archive_frame;
-	uint32_t manifest_frame, manifest_offset; /* the frame's first byte + offset is the manifest */
+	uint32_t manifest_frame,
+		manifest_offset; /* the frame's first byte + offset is the manifest */
 	uint32_t manifest_bytes;
 	uint64_t archive_bytes;
 	uint32_t image_frame, image_pages; /* ExOS image */
 	struct {
-		uint32_t kind;	  /* enum host_stream */
-		uint32_t pages;	  /* data pages of the ring */
+		uint32_t kind;  /* enum host_stream */
+		uint32_t pages; /* data pages of the ring */
 		uint32_t frames[17];
-	} stream[4];		  /* 0 input, 1, 2 outputs, 3 terminal output; shared READ|WRITE */
+	} stream[4]; /* 0 input, 1, 2 outputs, 3 terminal output; shared READ|WRITE */
 	/* written by the service: */
-	uint32_t ended;		  /* 1: the first process is gone and its output is in the rings */
+	uint32_t ended; /* 1: the first process is gone and its output is in the rings */
 	uint32_t exit_kind, exit_value; /* as CHANNEL_EXIT */
 };
 _Static_assert(sizeof(struct host_page) <= 4096, "one page");

@@ -201,8 +201,8 @@ context_fill(struct lx_sigcontext *m, const struct aegis_frame *f, const uint64_
 		.rsp = f->rsp,
 		.rip = f->rip,
 		.eflags = f->rflags,
-		.cs = (uint16_t)f->cs,
-		.ss = (uint16_t)f->ss,
+		.cs = 0x33,
+		.ss = 0x2b,
 		.oldmask = signals()->suspended ? signals()->suspended_mask : signals()->mask,
 	};
 }
@@ -274,6 +274,7 @@ handler_enter(int sig, const struct lx_siginfo *info, struct aegis_frame *f, uin
 	struct lx_rt_sigframe frame = {.pretcode = act.restorer, .info = *info};
 	uint64_t sp = f->rsp - 128, fp, at;
 
+	site_present(f);
 	if ((act.flags & LX_SA_ONSTACK) && s->altstack.ss_size && !on_altstack(f->rsp))
 		sp = s->altstack.ss_sp + s->altstack.ss_size;
 	fp = (sp - control()->xsave_size - 4) & ~63ul;

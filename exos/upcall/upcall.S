@@ -214,6 +214,39 @@ core_resume:
 	movq	40(%rsi), %rbx
 	jmp	core_resume_start
 
+/*
+ * Where the stubs of rewritten call sites come in: as `syscall` would, with rcx = where to go on.  The
+ * program's context goes into the first frame of the upcall stack, which is free while the program runs.
+ */
+	.globl core_site_entry
+	.hidden core_site_entry, call_fast, call_finish, call_serve
+core_site_entry:
+	movl	$1, %gs:CONTROL_DEFER
+	movq	%rsp, %gs:FIRST_FRAME + FRAME_RSP
+	movq	%rdi, %gs:FIRST_FRAME + FRAME_RDI
+	movq	%rsi, %gs:FIRST_FRAME + FRAME_RSI
+	movq	%rdx, %gs:FIRST_FRAME + FRAME_RDX
+	movq	%r10, %gs:FIRST_FRAME + FRAME_R10
+	movq	%r8, %gs:FIRST_FRAME + FRAME_R8
+	movq	%r9, %gs:FIRST_FRAME + FRAME_R9
+	movq	%rax, %gs:FIRST_FRAME + FRAME_RAX
+	movq	%rcx, %gs:FIRST_FRAME + FRAME_RIP
+	movq	%gs:CONTROL_FLAGS_AT, %rsp
+	pushfq
+	subq	$FRAME_RFLAGS, %rsp
+	cld
+	movq	%rsp, %rdi
+	call	call_fast
+	testl	%eax, %eax
+	jz	core_resume_start
+	movq	%rsp, %rdi
+	cmpl	$1, %eax
+	je	1f
+	HANDLER	call_serve
+	jmp	core_resume_start
+1:	HANDLER	call_finish
+	jmp	core_resume_start
+
 /* ---- protected control transfer ---- */
 
 	.globl core_call_entry

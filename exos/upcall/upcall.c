@@ -91,25 +91,6 @@ exception_signal(const struct aegis_frame *f, int err)
 	}
 }
 
-static void
-call_serve(struct aegis_frame *f, uint64_t callee[6])
-{
-	struct call c = {
-		.a = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9},
-		.number = f->rax,
-		.frame = f,
-		.callee = callee,
-	};
-	int64_t result;
-
-	f->rcx = f->rip;
-	f->r11 = f->rflags;
-	result = call_dispatch(&c);
-	f->rax = (uint64_t)result;
-	if (result == -ERESTARTSYS || signal_pending() || process()->sig.suspended)
-		signal_deliver(f, callee, result, c.number);
-}
-
 void
 upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 {
@@ -117,6 +98,8 @@ upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 	int err = 0;
 
 	if (f->cause == AEGIS_CAUSE_SYSCALL && !library && control()->role == ROLE_PROCESS) {
+		control()->traps++;
+		site_trapped(f->rip - 2, f->rax);
 		call_serve(f, callee);
 		return;
 	}

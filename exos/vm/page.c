@@ -174,7 +174,7 @@ page_rebind(const struct region *r, uint64_t start, uint64_t end)
 	return 0;
 }
 
-static int
+int
 page_set(uint64_t va, uint32_t pfn, uint32_t flags, uint32_t prot)
 {
 	uint32_t *e = page_entry(va, true);
@@ -245,11 +245,15 @@ file_page(const struct region *r, uint64_t va, bool write)
 		return zero_page(r, va);
 	if ((limit - va) / PAGE < want)
 		want = (uint32_t)((limit - va) / PAGE);
-	n = file_frames(r->file, (r->offset + (va - r->start)) / PAGE, want,
-			shared && (r->flags & VM_WRITE), pfns);
+	if (!shared && (r->flags & VM_EXEC))
+		n = site_frames(r, va, want, pfns);
+	else
+		n = file_frames(r->file, (r->offset + (va - r->start)) / PAGE, want,
+				shared && (r->flags & VM_WRITE), pfns);
 	if (n < 0)
 		return n;
-	if (n == 0)
+	r = vm_find(va); /* the stubs' regions may have moved it */
+	if (n == 0 || !r)
 		return -EFAULT;
 	for (int i = 0; i < n; i++) {
 		uint32_t *e = page_entry(va + (uint64_t)i * PAGE, true);
@@ -312,6 +316,8 @@ vm_fault(uint64_t addr, uint64_t error)
 		pfn = *e & PAGE_PFN;
 		return core_bind(AEGIS_SELF, control()->space, va, &pfn, 1, page_prot(r, *e));
 	}
+	if (r->flags & VM_FIXED)
+		return -EFAULT;
 	return r->file ? file_page(r, va, write) : zero_page(r, va);
 }
 

@@ -14,9 +14,9 @@
 
 struct file;
 
-#define VM_READ	  1u
+#define VM_READ   1u
 #define VM_WRITE  2u
-#define VM_EXEC	  4u
+#define VM_EXEC   4u
 #define VM_SHARED 8u  /* MAP_SHARED */
 #define VM_GROWS  16u /* stack: extends downwards on a fault */
 #define VM_FIXED  32u /* the library's own: not to be changed by the program */
@@ -69,8 +69,11 @@ int vm_protect(uint64_t addr, uint64_t len, uint32_t prot);
 int64_t vm_brk(uint64_t brk);
 int64_t vm_remap(uint64_t old, uint64_t old_len, uint64_t new_len, uint32_t flags, uint64_t to);
 int vm_discard(uint64_t addr, uint64_t len); /* MADV_DONTNEED */
-void vm_reset(void);			     /* exec: everything of the program goes */
+void vm_reset(void);                         /* exec: everything of the program goes */
 const struct region *vm_find(uint64_t addr); /* region that contains addr, or NULL */
+
+/* va's page is this frame of a file, bound with prot. */
+int page_set(uint64_t va, uint32_t pfn, uint32_t flags, uint32_t prot);
 
 /* Fork: marks private pages for copying, and binds what is there into the child. */
 int vm_fork(uint32_t cap, uint32_t child_space);

@@ -45,28 +45,30 @@
 #define AEGIS_CAUSE_STACK      12u
 #define AEGIS_CAUSE_PROTECTION 13u
 #define AEGIS_CAUSE_PAGE       14u /* addr = faulting address; error as the processor gives it */
-#define AEGIS_CAUSE_FPU	       16u
+#define AEGIS_CAUSE_FPU        16u
 #define AEGIS_CAUSE_ALIGNMENT  17u
 #define AEGIS_CAUSE_SIMD       19u
 #define AEGIS_CAUSE_SYSCALL    32u /* a syscall instruction whose number is not Aegis'; rip after it */
 #define AEGIS_CAUSE_ASYNC      33u /* look at area->pending */
 
 /* Asynchronous reasons: bits of area->pending. */
-#define AEGIS_PEND_SLICE  (1u << 0) /* the slice ends: save what is live and yield, in bounded time */
+#define AEGIS_PEND_SLICE \
+	(1u << 0) /* the slice ends: save what is live and yield, in bounded time */
 #define AEGIS_PEND_EVENT  (1u << 1) /* somebody called wake with AEGIS_WAKE_UPCALL */
 #define AEGIS_PEND_REVOKE (1u << 2) /* env page: asked for resources, or some were taken */
-#define AEGIS_PEND_IRQ	  (1u << 3) /* a claimed interrupt came; env page says which */
+#define AEGIS_PEND_IRQ    (1u << 3) /* a claimed interrupt came; env page says which */
 
 #define AEGIS_FRAME_SIZE 256u
 
 struct aegis_frame {
 	uint32_t cause;
-	uint32_t error;	  /* processor's error code, or 0 */
-	uint64_t addr;	  /* page fault: address */
+	uint32_t error;   /* processor's error code, or 0 */
+	uint64_t addr;    /* page fault: address */
 	uint64_t gs_base; /* as interrupted */
-	uint32_t pkru;	  /* as interrupted */
-	uint32_t deferred; /* area->defer as interrupted, which is 1 now; the handler puts it back */
-	uint64_t rax, rcx, rdx, rsi, rdi, r8, r9, r10, r11;
+	uint32_t pkru;    /* as interrupted */
+	/* area->defer as interrupted, which is 1 now; the handler puts it back */
+	uint32_t deferred;
+	uint64_t rdi, rsi, rdx, r10, r8, r9, rax, rcx, r11;
 	uint64_t rip, cs, rflags, rsp, ss; /* iretq loads these five */
 };
 _Static_assert(sizeof(struct aegis_frame) == 144, "ABI");

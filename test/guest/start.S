@@ -243,13 +243,21 @@ guest_throw:
 
 /*
  * An upcall at the jump that ends the resume sequence came when all was restored but rip: the frame gets
- * the address that the jump was about to take.
+ * the address that the jump was about to take.  A fault before the jump (the code's page was not there)
+ * makes the sequence begin again, because this handler's own resume uses the same word.
  */
 	.macro	TARGET_FIX
 	leaq	guest_resume_jump(%rip), %rax
 	cmpq	%rax, FRAME_RIP(%rdi)
-	jne	9f
-	movq	%gs:GUEST_TARGET, %rax
+	ja	9f
+	je	8f
+	leaq	guest_restore(%rip), %rax
+	cmpq	%rax, FRAME_RIP(%rdi)
+	jb	9f
+	movq	%rax, FRAME_RIP(%rdi)
+	andq	$-256, FRAME_RSP(%rdi)
+	jmp	9f
+8:	movq	%gs:GUEST_TARGET, %rax
 	movq	%rax, FRAME_RIP(%rdi)
 9:
 	.endm
@@ -279,6 +287,7 @@ guest_resume_start:
 	movl	$1, %gs:GUEST_DEFER
 	movq	%rsp, %rdi
 	jmp	guest_async_entry
+	.globl	guest_restore
 guest_restore:
 	movq	FRAME_RIP(%rsp), %rax
 	movq	%rax, %gs:GUEST_TARGET
