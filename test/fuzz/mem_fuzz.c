@@ -230,21 +230,53 @@ step_bindings(uint32_t op)
 		sys_tlb_protect(cap, space, bind_records(n, true), n);
 }
 
-/* A binding that is likely to work. */
-static void
-step_likely(void)
+/* A frame that the space of `self` holds; 0 if none was found soon. */
+static uint32_t
+held_pfn(void)
 {
-	uint64_t va = AREA_TOP + (uint64_t)(byte() % 32) * PAGE;
-
 	for (uint32_t i = 0; i < 64; i++) {
 		uint32_t pfn = 1 + (byte() + i) % 200;
 		const uint8_t *hold = _hold_find(self->space, pfn);
 
-		if (hold && *hold) {
-			host_bind(AEGIS_SELF, self->space->number, va, pfn,
-				  byte() & 1 ? RW : AEGIS_BIND_READ);
-			break;
-		}
+		if (hold && *hold)
+			return pfn;
+	}
+	return 0;
+}
+
+/* A binding that is likely to work, here or in another's space; sharing, and taking back. */
+static void
+step_likely(void)
+{
+	uint64_t va = AREA_TOP + (uint64_t)(byte() % 32) * PAGE;
+	uint32_t pfn = held_pfn(), prot = byte() & 1 ? RW : AEGIS_BIND_READ;
+	uint32_t cap = self == actors[0] ? 0 : 1, other = actors[byte() % ACTORS]->space->number;
+	struct aegis_bind b[4];
+
+	switch (byte() % 8) {
+	case 0:
+		host_bind(cap, other, va, pfn, prot);
+		break;
+	case 1:
+		host_put_frames(&(struct aegis_frame_rec){pfn, prot}, 1);
+		sys_mem_share(cap, other, HOST_RECORDS, 1);
+		break;
+	case 2:
+		host_put_frames(&(struct aegis_frame_rec){pfn, prot}, 1);
+		sys_mem_unshare(cap, other, HOST_RECORDS, 1);
+		break;
+	case 3:
+	case 4:
+		for (uint32_t i = 0; i < 4; i++)
+			b[i] = (struct aegis_bind){va + (i + byte() % 2) * PAGE, held_pfn(), prot};
+		host_put_binds(b, 4);
+		if (byte() & 1)
+			sys_tlb_write(cap, other, HOST_RECORDS, 4);
+		else
+			sys_tlb_write(AEGIS_SELF, self->space->number, HOST_RECORDS, 4);
+		break;
+	default:
+		host_bind(AEGIS_SELF, self->space->number, va, pfn, prot);
 	}
 	machine_touch(host_cpu, va, byte() & 1);
 }
@@ -336,7 +368,8 @@ step(void)
 static struct env *
 child_make(uint32_t account)
 {
-	struct space *s = host_space(0, HOST_AREA);
+	struct space *s =
+		host_space(1, HOST_AREA); /* whoever has the first derived name controls it */
 	struct env *e;
 
 	for (uint32_t i = 0; i < AEGIS_AREA_PAGES; i++) {
@@ -368,11 +401,12 @@ world_make(void)
 	account = account_create(1, &limits);
 	if (account < 0)
 		panic("account");
+	if (sys_cap_derive(0, AEGIS_ALL, 1) || sys_cap_derive(1, AEGIS_ALL, 2))
+		panic("names");
 	actors[1] = child_make(1);
 	actors[2] = child_make((uint32_t)account);
 	actors[3] = child_make(1);
-	if (sys_cap_derive(0, AEGIS_ALL, 1) || sys_cap_derive(1, AEGIS_ALL, 2) ||
-	    sys_cap_grant(1, 0, actors[1]->number, AEGIS_ALL, 1) ||
+	if (sys_cap_grant(1, 0, actors[1]->number, AEGIS_ALL, 1) ||
 	    sys_cap_grant(2, 0, actors[2]->number, AEGIS_ALL & ~AEGIS_GRANT, 1))
 		panic("capabilities");
 }

@@ -161,6 +161,27 @@ test_revoke_frames(void)
 	return host_sound();
 }
 
+/* While it is under way, holders cannot pass the frames on behind its back. */
+static bool
+test_revoke_share(void)
+{
+	struct aegis_frame_rec r;
+
+	EXPECT(sys_cap_derive(0, AEGIS_ALL, 1) == 0);
+	r = (struct aegis_frame_rec){host_alloc(1), AEGIS_READ};
+	for (uint32_t i = 0; i < 100 && !(frames[r.pfn].flags & FRAME_REVOKED); i++)
+		EXPECT(sys_cap_revoke(1) == AEGIS_AGAIN);
+	host_put_frames(&r, 1);
+	EXPECT(sys_mem_share(0, child->number, HOST_RECORDS, 1) == AEGIS_AGAIN);
+	EXPECT(host_bind(0, child->number, 0x10010000, r.pfn, AEGIS_BIND_READ) == AEGIS_AGAIN);
+	EXPECT(revoke(1) == 0);
+	host_put_frames(&r, 1);
+	EXPECT(sys_mem_share(0, child->number, HOST_RECORDS, 1) == 1);
+	EXPECT(sys_mem_unshare(0, child->number, HOST_RECORDS, 1) == 1);
+	EXPECT(host_free(r.pfn) == 1 && sys_cap_drop(1) == 0);
+	return host_sound();
+}
+
 /* One that is given up half way is finished by the next. */
 static bool
 test_abandoned(void)
@@ -205,6 +226,7 @@ main(void)
 	host_ok(test_exhaust(), "a full table of names");
 	host_ok(test_grant(), "grant, and revocation by the grantee");
 	host_ok(test_revoke_frames(), "revocation breaks holdings and bindings elsewhere");
+	host_ok(test_revoke_share(), "no sharing behind its back");
 	host_ok(test_abandoned(), "an abandoned revocation");
 	host_ok(test_torn(), "a slot being written");
 	return host_done();
