@@ -139,6 +139,39 @@ status pair_lock(struct env *self, uint32_t cap, uint32_t number, struct pair *p
 void pair_unlock(struct pair *p);
 
 /* ---- tlb.c ---- */
+#define PROT_RWX   (AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_EXEC)
+#define PROT_KEYS  AEGIS_BIND_KEY(15)
+#define PROT_TABLE (AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(15))
+#define PROT_WAS   (AEGIS_WAS_ACCESSED | AEGIS_WAS_DIRTY)
+
+/* The part of an entry that protection decides. */
+static inline uint64_t
+pte_prot(uint32_t prot, uint64_t nx)
+{
+	uint64_t pte = PTE_KEY(prot >> 12 & 15);
+
+	if (prot & AEGIS_BIND_WRITE)
+		pte |= AEGIS_PTE_WRITE;
+	if (!(prot & AEGIS_BIND_EXEC))
+		pte |= nx;
+	return pte;
+}
+
+static inline struct aegis_bind
+batch_bind(const struct batch *b)
+{
+	const volatile struct aegis_bind *r = (const void *)b->at;
+
+	return (struct aegis_bind){r->va, r->pfn, r->prot};
+}
+
+/* Bits of `prot` are `allowed`, it gives some right, and not write with execute unless the space may. */
+status prot_check(uint32_t prot, uint32_t allowed, uint32_t space_flags);
+/* Whether a frame of this kind may be bound so. */
+status kind_check(enum frame_kind kind, uint32_t prot);
+/* Place of the entry for the table of the level in `prot` that is to translate va. */
+status _table_place(struct space *s, uint64_t va, uint32_t prot, uint64_t **entry,
+		    uint32_t *parent);
 /*
  * The table of `level` for va: its entries, and its frame in *pfn.  NULL: the *size bytes around va
  * have none; if that is because of a large binding, *large is its entry, in table *pfn.
