@@ -25,6 +25,8 @@ _Static_assert(offsetof(struct control, xsave_size) == CONTROL_XSIZE, "assembly"
 _Static_assert(offsetof(struct control, target) == CONTROL_TARGET, "assembly");
 _Static_assert(offsetof(struct control, flags_at) == CONTROL_FLAGS_AT, "assembly");
 _Static_assert(FIRST_FRAME == EXOS_AREA_PAGES * AEGIS_PAGE - AEGIS_FRAME_SIZE, "assembly");
+_Static_assert(offsetof(struct control, number) == CONTROL_NUMBER, "assembly");
+_Static_assert(offsetof(struct control, attention) == CONTROL_ATTENTION, "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "assembly");
@@ -201,7 +203,7 @@ core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uin
 		.begin_entry = (uint64_t)core_begin_entry,
 		.call_entry = role == ROLE_SERVICE ? (uint64_t)core_call_entry : 0,
 		.call_stack = role == ROLE_SERVICE ? EXOS_AREA + 5 * AEGIS_PAGE : 0,
-		.resume_start = (uint64_t)core_resume_start,
+		.resume_start = (uint64_t)core_resume_first,
 		.resume_rip = (uint64_t)core_resume_rip,
 		.gs_base = EXOS_AREA,
 		.space = space,

@@ -43,7 +43,7 @@ size_t core_clear(void *to, size_t n);
 _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
 extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];
 extern const char core_site_entry[];
-extern const char core_resume_start[], core_resume_rip[];
+extern const char core_resume_first[], core_resume_rip[];
 extern const char core_copy_start[], core_copy_end[], core_copy_fault[];
 #define CORE_CHILD (1l << 62) /* answer of core_leave and core_snapshot to who begins again */
 

@@ -10,35 +10,38 @@
 
 /*
  * Lies over the scratch registers of the frame that the call came with, whose order is made for it:
- * frame->rdi .. r9 are the arguments, rax the number; rcx and r11, which a call destroys, hold the
- * pointers.
+ * frame->rdi .. r9 are the arguments, rax the number; r11, which a call destroys, holds a pointer.
  */
 struct call {
-	uint64_t a[6];   /* rdi rsi rdx r10 r8 r9 */
+	uint64_t a[6];	 /* rdi rsi rdx r10 r8 r9 */
 	uint64_t number; /* rax */
-	struct aegis_frame *frame;
-	uint64_t *
-		callee; /* r15 r14 r13 r12 rbp rbx as the program has them; NULL on the short way in */
+	uint64_t unused; /* rcx */
+	uint64_t *callee; /* r15 r14 r13 r12 rbp rbx as the program has them; only in call_serve */
 };
 _Static_assert(sizeof(struct call) ==
 		       offsetof(struct aegis_frame, rip) - offsetof(struct aegis_frame, rdi),
 	       "overlay");
 
-static inline struct call *
-call_of(struct aegis_frame *frame, uint64_t *callee)
+static inline struct aegis_frame *
+call_frame(struct call *c)
 {
-	struct call *c = (struct call *)&frame->rdi;
-
-	c->frame = frame;
-	c->callee = callee;
-	return c;
+	return (struct aegis_frame *)((uint8_t *)c - offsetof(struct aegis_frame, rdi));
 }
 
-/* Entries of a call: call.c. */
-enum call_end { CALL_DONE, CALL_FINISH, CALL_FULL };
-uint64_t call_fast(struct aegis_frame *frame);                   /* from a rewritten site */
-void call_finish(struct aegis_frame *frame, uint64_t callee[6]); /* it was interrupted by signals */
-void call_serve(struct aegis_frame *frame, uint64_t callee[6]);  /* the whole, trapped or not */
+static inline struct call *
+call_of(struct aegis_frame *frame)
+{
+	return (struct call *)&frame->rdi;
+}
+
+/*
+ * Calls from rewritten sites go from upcall.S straight to call_handlers[number], NULL where the whole
+ * context is needed or nobody serves.  What the fast way leaves over comes here.
+ */
+typedef int64_t (*call_handler)(struct call *);
+extern const call_handler call_handlers[];
+void call_finish(struct aegis_frame *frame, uint64_t callee[6]); /* answered, signals may be due */
+void call_serve(struct aegis_frame *frame, uint64_t callee[6]);	 /* the whole, trapped or not */
 
 int64_t call_dispatch(struct call *c); /* dispatch.c: result, or a negative error number */
 

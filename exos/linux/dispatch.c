@@ -11,8 +11,6 @@
 #include "exos/linux/errno.h"
 #include "exos/proc/process.h"
 
-typedef int64_t (*handler)(struct call *);
-
 static int64_t
 call_missing(struct call *c)
 {
@@ -24,92 +22,86 @@ call_missing(struct call *c)
 	return -ENOSYS;
 }
 
+/* Calls that need, or change, the whole context come through call_serve. */
+static int64_t
+call_whole(struct call *c)
+{
+	switch (c->number) {
+	case LX_NR_rt_sigreturn:
+		return sys_rt_sigreturn(c);
+	case LX_NR_clone:
+		return sys_clone(c);
+	case LX_NR_fork:
+		return sys_fork(c);
+	case LX_NR_vfork:
+		return sys_vfork(c);
+	case LX_NR_clone3:
+		return sys_clone3(c);
+	case LX_NR_execve:
+		return sys_execve(c);
+	case LX_NR_execveat:
+		return sys_execveat(c);
+	default:
+		return call_missing(c);
+	}
+}
+
+/* clang-format off */
 #define ENTRY_NONE(number, name)
-#define ENTRY_LOCAL(number, name)               [number] = sys_##name,
-#define ENTRY_SERVICE(number, name)             [number] = sys_##name,
+#define ENTRY_LOCAL(number, name)   [number] = sys_##name,
+#define ENTRY_SERVICE(number, name) [number] = sys_##name,
 #define CALL(number, name, nargs, types, where) ENTRY_##where(number, name)
-static const handler handlers[LX_NR_LIMIT] = {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Woverride-init"
+const call_handler call_handlers[LX_NR_LIMIT] = {
 #include "exos/linux/calls.def"
+	[LX_NR_rt_sigreturn] = NULL,
+	[LX_NR_clone] = NULL,
+	[LX_NR_fork] = NULL,
+	[LX_NR_vfork] = NULL,
+	[LX_NR_clone3] = NULL,
+	[LX_NR_execve] = NULL,
+	[LX_NR_execveat] = NULL,
 };
+#pragma GCC diagnostic pop
 #undef CALL
+/* clang-format on */
 
 int64_t
 call_dispatch(struct call *c)
 {
-	handler h = c->number < LX_NR_LIMIT ? handlers[c->number] : NULL;
+	call_handler h = c->number < LX_NR_LIMIT ? call_handlers[c->number] : NULL;
 
 	control()->calls[c->number < 511 ? c->number : 511]++;
-	return h ? h(c) : call_missing(c);
+	return h ? h(c) : call_whole(c);
 }
 
-/* Nothing that could be a signal has happened since the last look. */
-static inline bool
-quiet(const struct process *p)
-{
-	return MAIL->raised_count == p->sig.seen_count && !p->sig.local && !p->sig.suspended &&
-	       !p->timer.alarm_ns;
-}
-
-/* Calls that need, or change, the whole context. */
-static inline bool
-needs_context(uint64_t number)
-{
-	switch (number) {
-	case LX_NR_rt_sigreturn:
-	case LX_NR_clone:
-	case LX_NR_fork:
-	case LX_NR_vfork:
-	case LX_NR_execve:
-	case LX_NR_execveat:
-	case LX_NR_clone3:
-		return true;
-	default:
-		return false;
-	}
-}
-
-uint64_t
-call_fast(struct aegis_frame *f)
-{
-	struct call *c = call_of(f, NULL);
-	uint64_t number = c->number;
-	int64_t result;
-
-	if (needs_context(number))
-		return CALL_FULL;
-	result = call_dispatch(c);
-	f->deferred = 0;
-	f->rcx = f->rip;
-	f->r11 = f->rflags;
-	f->rax = (uint64_t)result;
-	if (result != -ERESTARTSYS && quiet(process()))
-		return CALL_DONE;
-	process()->sig.call = number;
-	return CALL_FINISH;
-}
-
+/* f->rax is the result; a call that waited without need is made again, and signals are delivered. */
 void
 call_finish(struct aegis_frame *f, uint64_t callee[6])
 {
 	int64_t result = (int64_t)f->rax;
 
 	if (result == -ERESTARTSYS || signal_pending() || process()->sig.suspended)
-		signal_deliver(f, callee, result, process()->sig.call);
+		signal_deliver(f, callee, result, control()->number);
+	attention_update();
 }
 
 void
 call_serve(struct aegis_frame *f, uint64_t callee[6])
 {
-	struct call *c = call_of(f, callee);
+	struct call *c = call_of(f);
 	uint64_t number = c->number, rip = f->rip;
-	int64_t result = call_dispatch(c);
+	int64_t result;
 
+	c->callee = callee;
+	result = call_dispatch(c);
 	f->deferred = 0;
-	if (number != LX_NR_rt_sigreturn) {
-		f->rcx = f->rip == rip ? rip : f->rcx;
+	if (number != LX_NR_rt_sigreturn && f->rip == rip) {
+		f->rcx = rip;
 		f->r11 = f->rflags;
 	}
 	f->rax = (uint64_t)result;
-	process()->sig.call = number;
+	control()->number = number;
 	call_finish(f, callee);
 }

@@ -52,7 +52,7 @@ clone_child(const struct clone_args *a, struct call *c)
 	uint32_t tid = MAIL->pid;
 
 	if (a->stack)
-		c->frame->rsp = a->stack;
+		call_frame(c)->rsp = a->stack;
 	if (a->flags & LX_CLONE_SETTLS)
 		__asm__ volatile("wrfsbase %0" ::"r"(a->tls));
 	if (a->flags & LX_CLONE_CHILD_SETTID)

@@ -61,7 +61,7 @@ sys_rt_sigprocmask(struct call *c)
 int64_t
 sys_rt_sigreturn(struct call *c)
 {
-	struct aegis_frame *frame = c->frame; /* c lies over what is restored now */
+	struct aegis_frame *frame = call_frame(c); /* c lies over what is restored now */
 
 	if (signal_return(frame, c->callee))
 		process_exit(LX_SIGSEGV);
@@ -144,7 +144,7 @@ sys_sigaltstack(struct call *c)
 {
 	struct lx_sigaltstack *own = &signals()->altstack;
 	struct lx_sigaltstack old = *own, new;
-	uint64_t rsp = c->frame->rsp;
+	uint64_t rsp = call_frame(c)->rsp;
 	bool on = own->ss_size && rsp > own->ss_sp && rsp - own->ss_sp <= own->ss_size;
 
 	old.ss_flags = on ? LX_SS_ONSTACK : own->ss_size ? 0 : LX_SS_DISABLE;

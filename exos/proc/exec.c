@@ -431,7 +431,7 @@ exec_call(uint64_t path, uint64_t argv, uint64_t envp, struct call *c)
 	if (err < 0)
 		exec_drop(x);
 	else
-		err = exec_do(x, c->frame, c->callee);
+		err = exec_do(x, call_frame(c), c->callee);
 	core_free(x, sizeof(*x));
 	return err;
 }

@@ -27,7 +27,6 @@ struct signals {
 	uint32_t seen_count;     /* mail->raised_count when taken[] was last brought up to date */
 	uint64_t suspended_mask; /* mask to restore after sigsuspend, ppoll ... */
 	bool suspended;
-	uint64_t call;		     /* number of the call that is about to return */
 	struct lx_sigaltstack altstack;
 	struct lx_siginfo local_info[32]; /* of faults and timers, by number */
 };
@@ -99,6 +98,8 @@ void signal_deliver(struct aegis_frame *frame, uint64_t callee[6], int64_t resul
 int signal_return(struct aegis_frame *frame, uint64_t callee[6]);
 void signal_exec(void); /* handlers back to default */
 void signal_fork_child(void);
+/* control->attention: set while a call may not return to the program unseen. */
+void attention_update(void);
 void timer_check(void);        /* raises SIGALRM if due */
 uint64_t process_cpu_ns(void); /* processor time used */
 uint64_t timer_next(void);     /* monotonic ns of the next alarm, AEGIS_NEVER */

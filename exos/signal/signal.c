@@ -72,9 +72,18 @@ signal_pending(void)
 	return false;
 }
 
+void
+attention_update(void)
+{
+	struct signals *s = signals();
+
+	control()->attention = s->local || s->suspended || process()->timer.alarm_ns;
+}
+
 int
 signal_raise_self(int sig)
 {
+	control()->attention = 1;
 	signals()->local |= BIT(sig);
 	if (sig < 32)
 		signals()->local_info[sig] =
@@ -92,6 +101,7 @@ signal_fault(int sig, int code, uint64_t addr)
 		s->action[sig].handler = LX_SIG_DFL;
 		s->mask &= ~BIT(sig);
 	}
+	control()->attention = 1;
 	s->local |= BIT(sig);
 	s->local_info[sig] = (struct lx_siginfo){.si_signo = sig, .si_code = code};
 	s->local_info[sig].fault.addr = addr;
@@ -102,6 +112,7 @@ signal_mask_for_call(uint64_t mask)
 {
 	struct signals *s = signals();
 
+	control()->attention = 1;
 	if (!s->suspended)
 		s->suspended_mask = s->mask;
 	s->suspended = true;

@@ -189,14 +189,34 @@ core_fault_entry:
 core_async_entry:
 	TARGET_FIX
 	HANDLER	upcall_async
+	jmp	core_resume_start
 
-	.globl core_resume_start, core_resume_rip
-	.hidden core_resume_start, core_resume_rip
+/*
+ * The resume sequence.  The first part is the way back from a call served without a look at the rest of
+ * the context: rax, rcx and r11 are in place, and rcx is where to go on.
+ */
+	.globl core_resume_first, core_resume_rip
+	.hidden core_resume_first, core_resume_rip
+core_resume_first:
+core_resume_call:
+	movl	$0, %gs:CONTROL_DEFER
+	cmpl	$0, %gs:CONTROL_PENDING
+	jne	2f
+	movq	FRAME_RDX(%rsp), %rdx
+	movq	FRAME_RSI(%rsp), %rsi
+	movq	FRAME_RDI(%rsp), %rdi
+	movq	FRAME_R10(%rsp), %r10
+	movq	FRAME_R8(%rsp), %r8
+	movq	FRAME_R9(%rsp), %r9
+	leaq	FRAME_RFLAGS(%rsp), %rsp
+	popfq
+	movq	(%rsp), %rsp
+	jmp	*%rcx
 core_resume_start:
 	movl	$0, %gs:CONTROL_DEFER
 	cmpl	$0, %gs:CONTROL_PENDING
 	je	1f
-	movl	$1, %gs:CONTROL_DEFER	/* inside the range: an upcall just before it finds the frame */
+2:	movl	$1, %gs:CONTROL_DEFER	/* inside the range: an upcall just before it finds the frame */
 	movq	%rsp, %rdi
 	jmp	core_async_entry
 1:	FRAME_RESUME core_resume_rip, core_resume_jump
@@ -219,7 +239,7 @@ core_resume:
  * program's context goes into the first frame of the upcall stack, which is free while the program runs.
  */
 	.globl core_site_entry
-	.hidden core_site_entry, call_fast, call_finish, call_serve
+	.hidden core_site_entry, call_finish, call_serve, call_handlers
 core_site_entry:
 	movl	$1, %gs:CONTROL_DEFER
 	movq	%rsp, %gs:FIRST_FRAME + FRAME_RSP
@@ -235,16 +255,30 @@ core_site_entry:
 	pushfq
 	subq	$FRAME_RFLAGS, %rsp
 	cld
-	movq	%rsp, %rdi
-	call	call_fast
-	testl	%eax, %eax
-	jz	core_resume_start
-	movq	%rsp, %rdi
-	cmpl	$1, %eax
-	je	1f
-	HANDLER	call_serve
+	cmpq	$CALL_LIMIT, %rax
+	jae	3f
+	leaq	call_handlers(%rip), %r11
+	movq	(%r11,%rax,8), %r11
+	testq	%r11, %r11
+	jz	3f
+	incl	%gs:CONTROL_CALLS(,%rax,4)
+	movq	%rax, %gs:CONTROL_NUMBER
+	leaq	FRAME_RDI(%rsp), %rdi
+	call	*%r11
+	movq	%rax, FRAME_RAX(%rsp)
+	movq	FRAME_RIP(%rsp), %rcx
+	movq	FRAME_RFLAGS(%rsp), %r11
+	movq	%rcx, FRAME_RCX(%rsp)
+	movq	%r11, FRAME_R11(%rsp)
+	cmpl	$0, %gs:CONTROL_ATTENTION
+	jne	2f
+	cmpq	$-512, %rax		/* ERESTARTSYS */
+	jne	core_resume_call
+2:	movq	%rsp, %rdi
+	HANDLER	call_finish
 	jmp	core_resume_start
-1:	HANDLER	call_finish
+3:	movq	%rsp, %rdi
+	HANDLER	call_serve
 	jmp	core_resume_start
 
 /* ---- protected control transfer ---- */
