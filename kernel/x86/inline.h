@@ -155,10 +155,11 @@ machine_pkru(void)
 	return pkru;
 }
 
+/* WRPKRU serialises, and emulators forget all translations at it: not for nothing. */
 static inline void
 machine_set_pkru(uint32_t pkru)
 {
-	if (x86_has_keys)
+	if (x86_has_keys && machine_pkru() != pkru)
 		__asm__ volatile("wrpkru" ::"a"(pkru), "c"(0), "d"(0) : "memory");
 }
 
