@@ -91,8 +91,11 @@ victim(uint64_t ms)
 
 TEST(fault_resume)
 {
-	struct spawn s = {.fn = victim, .arg = 1500, .on_fault = step_over,
-			  .cpu = SYSTEM->cpus > 1, .flags = SPAWN_WAIT};
+	struct spawn s = {.fn = victim,
+			  .arg = 1500,
+			  .on_fault = step_over,
+			  .cpu = SYSTEM->cpus > 1,
+			  .flags = SPAWN_WAIT};
 	struct child *v = spawn(&s), *w[2];
 	uint64_t top = (uint64_t)v->g + AEGIS_AREA_PAGES * PAGE;
 	uint32_t n = SYSTEM->cpus > 3 ? 2 : 1;

@@ -25,7 +25,7 @@
 #define FRAME_R10      56
 #define FRAME_R11      96
 #define FRAME_RIP      104
-#define FRAME_RSP 128
+#define FRAME_RSP      128
 #define FRAME_RFLAGS   120
 
 #define CALL_NULL   0x41450000
