@@ -36,24 +36,47 @@ _hold_find(struct space *s, uint32_t pfn)
 	return page ? (uint8_t *)machine_frame(page) + pfn % AEGIS_HOLD_SPAN : NULL;
 }
 
+/* First word of the page at `word` that is not 0, or 512; 64 words are one step. */
+static uint32_t
+word_next(const uint64_t *words, uint32_t word, uint32_t *steps)
+{
+	while (word < AEGIS_HOLD_SPAN / 8 && *steps) {
+		uint32_t stop = (word / 64 + 1) * 64;
+
+		while (word < stop && words[word] == 0)
+			word++;
+		if (word < stop)
+			return word;
+		--*steps;
+	}
+	return word;
+}
+
 uint32_t
 _hold_next(struct space *s, uint32_t pfn, uint32_t *steps)
 {
-	while (pfn < PFN_MAX && *steps) {
+	while (pfn < frame_count && *steps) {
 		uint8_t *hold = _hold_find(s, pfn);
+		uint32_t in_page = pfn % AEGIS_HOLD_SPAN;
+		uint32_t word;
 
-		--*steps;
 		if (!hold) {
-			pfn = (pfn / AEGIS_HOLD_SPAN + 1) * AEGIS_HOLD_SPAN;
-		} else if (pfn % 8 == 0 && *(uint64_t *)(void *)hold == 0) {
-			pfn += 8;
-		} else if (*hold == 0) {
-			pfn++;
-		} else {
-			return pfn;
+			pfn += AEGIS_HOLD_SPAN - in_page;
+			continue;
 		}
+		if (*hold)
+			return pfn;
+		if (in_page % 8) {
+			pfn++;
+			continue;
+		}
+		word = word_next((uint64_t *)(void *)(hold - in_page), in_page / 8, steps);
+		if (word == in_page / 8)
+			pfn++;
+		else
+			pfn += word * 8 - in_page;
 	}
-	return pfn;
+	return pfn < frame_count ? pfn : PFN_MAX;
 }
 
 bool

@@ -84,15 +84,16 @@ core_spares_fill(void)
 	struct aegis_frame_rec *rec = SIDE_FRAME;
 
 	while (s->spares < CORE_SPARES / 2) {
+		uint32_t want = CORE_SPARES - 4 - s->spares;
 		int64_t st;
 
-		rec->pfn = AEGIS_ANY;
-		rec->flags = 0;
-		st = aegis_mem_alloc(EXOS_CAP_OWN, SIDE_OFFSET, 1, 0);
-		if (st == 1) {
-			s->spare[s->spares++] = rec->pfn;
+		for (uint32_t i = 0; i < want; i++)
+			rec[i] = (struct aegis_frame_rec){AEGIS_ANY, 0};
+		st = aegis_mem_alloc(EXOS_CAP_OWN, SIDE_OFFSET, want, 0);
+		for (int64_t i = 0; i < st; i++)
+			s->spare[s->spares++] = rec[i].pfn;
+		if (st > 0)
 			continue;
-		}
 		/* The record says which span wants a holdings page. */
 		if (st != AEGIS_NEED_TABLE ||
 		    holdings_supply(AEGIS_SELF, control()->space, rec->flags) != 1)
@@ -107,6 +108,11 @@ core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n)
 
 	if (CORE_STATE->spares < CORE_SPARES / 4)
 		core_spares_fill();
+	/* One by one they would cost a call each; under their own name the spares serve. */
+	if (n == 1 && cap == EXOS_CAP_OWN && CORE_STATE->spares > CORE_SPARES / 4) {
+		*pfns = spare_take();
+		return 0;
+	}
 	while (done < n) {
 		uint32_t step = n - done < MAX_FRAMES ? n - done : (uint32_t)MAX_FRAMES;
 		int64_t st;

@@ -10,64 +10,83 @@
 
 #define BATCH 128u
 
-/* Private pages of r get the copy bit and lose write access in this process. */
+struct fork {
+	uint32_t cap, space; /* the child's */
+	struct aegis_bind binds[BATCH];
+	uint32_t n;
+	uint64_t lost, lost_end; /* run of pages of the parent that lose write access */
+};
+
 static int
-pages_mark(const struct region *r)
+binds_flush(struct fork *f)
+{
+	uint32_t n = f->n;
+
+	f->n = 0;
+	return n ? core_bind_each(f->cap, f->space, f->binds, n) : 0;
+}
+
+static int
+lost_flush(struct fork *f, const struct region *r)
+{
+	uint32_t pages = (uint32_t)((f->lost_end - f->lost) / PAGE);
+	uint64_t start = f->lost;
+
+	f->lost = f->lost_end = 0;
+	return pages ? core_protect(start, pages, page_prot(r, PAGE_COPY)) : 0;
+}
+
+/* One present page: the copy bit where it is private, then the child's binding. */
+static int
+page_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entry)
+{
+	int err = 0;
+
+	if (!(r->flags & VM_SHARED) && !(*entry & PAGE_COPY)) {
+		*entry |= PAGE_COPY;
+		if (r->flags & VM_WRITE) {
+			if (f->lost_end != va) {
+				err = lost_flush(f, r);
+				f->lost = va;
+			}
+			f->lost_end = va + PAGE;
+		}
+	}
+	f->binds[f->n++] = (struct aegis_bind){va, *entry & PAGE_PFN, page_prot(r, *entry)};
+	if (!err && f->n == BATCH)
+		err = binds_flush(f);
+	return err;
+}
+
+static int
+region_fork(struct fork *f, const struct region *r)
 {
 	uint64_t start = r->start, run_end;
+	int err = 0;
 
-	if (r->flags & VM_SHARED)
-		return 0;
-	while (page_run(&start, r->end, &run_end)) {
-		bool lost = false;
+	while (!err && page_run(&start, r->end, &run_end)) {
+		uint32_t *entry = page_entry(start, false); /* a run lies in one chunk */
 
-		for (uint64_t va = start; va < run_end; va += PAGE) {
-			uint32_t *e = page_entry(va, false);
-
-			lost |= !(*e & PAGE_COPY);
-			*e |= PAGE_COPY;
-		}
-		if (lost && (r->flags & VM_WRITE)) {
-			int err = core_protect(start, (uint32_t)((run_end - start) / PAGE),
-					       page_prot(r, PAGE_COPY));
-
-			if (err)
-				return err;
-		}
-		start = run_end;
+		for (; start < run_end && !err; start += PAGE)
+			err = page_fork(f, r, start, entry++);
 	}
-	return 0;
+	return err ? err : lost_flush(f, r);
 }
 
 int
 vm_fork(uint32_t cap, uint32_t child_space)
 {
 	struct vm *v = vm();
-	struct aegis_bind binds[BATCH];
-	uint32_t n = 0;
+	struct fork f;
 	int err = 0;
 
-	for (uint32_t i = 0; i < v->count && !err; i++) {
-		const struct region *r = &v->regions[i];
-		uint64_t start = r->start, run_end;
-
-		err = pages_mark(r);
-		while (!err && page_run(&start, r->end, &run_end)) {
-			for (; start < run_end && !err; start += PAGE) {
-				uint32_t entry = *page_entry(start, false);
-
-				binds[n++] = (struct aegis_bind){start, entry & PAGE_PFN,
-								 page_prot(r, entry)};
-				if (n == BATCH) {
-					err = core_bind_each(cap, child_space, binds, n);
-					n = 0;
-				}
-			}
-		}
-	}
-	if (!err && n)
-		err = core_bind_each(cap, child_space, binds, n);
-	return err;
+	f.cap = cap;
+	f.space = child_space;
+	f.n = 0;
+	f.lost = f.lost_end = 0;
+	for (uint32_t i = 0; i < v->count && !err; i++)
+		err = region_fork(&f, &v->regions[i]);
+	return err ? err : binds_flush(&f);
 }
 
 uint32_t
