@@ -325,8 +325,11 @@ _tables_release(uint32_t table, uint32_t level, struct releases *r, uint32_t *st
 	uint32_t n = level == 4 ? WINDOW_ENTRY : 512;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t child = pte_pfn(entries[i]);
+		uint32_t child;
 
+		if (!entries[i])
+			continue;
+		child = pte_pfn(entries[i]);
 		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE))
 			continue;
 		if (*steps < 16)

@@ -83,8 +83,8 @@ core_spares_fill(void)
 	struct core_state *s = CORE_STATE;
 	struct aegis_frame_rec *rec = SIDE_FRAME;
 
-	while (s->spares < CORE_SPARES / 2) {
-		uint32_t want = CORE_SPARES - 4 - s->spares;
+	while (s->spares < CORE_SPARES / 4) {
+		uint32_t want = CORE_SPARES / 2 - s->spares;
 		int64_t st;
 
 		for (uint32_t i = 0; i < want; i++)
@@ -106,8 +106,7 @@ core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n)
 {
 	uint32_t done = 0;
 
-	if (CORE_STATE->spares < CORE_SPARES / 4)
-		core_spares_fill();
+	core_spares_fill();
 	/* One by one they would cost a call each; under their own name the spares serve. */
 	if (n == 1 && cap == EXOS_CAP_OWN && CORE_STATE->spares > CORE_SPARES / 4) {
 		*pfns = spare_take();

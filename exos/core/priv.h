@@ -7,7 +7,7 @@
 #include "core.h"
 #include "../service/proto.h"
 
-#define CORE_SPARES  32u
+#define CORE_SPARES  24u
 #define ARENA_ORDERS 18u
 
 struct arena_free {
