@@ -507,7 +507,8 @@ env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
 	chan_release(e);
 	_env_stop(e, reason);
 	watcher_tell(watcher, generation);
-	cpu_next();
+	/* On an empty stack: whoever runs next may end here too, and so on. */
+	machine_restart(cpu_next);
 }
 
 void

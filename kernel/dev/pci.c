@@ -28,6 +28,7 @@
 #define MSIX_ENABLE      0x80000000u
 #define MSIX_MASK_ALL    0x40000000u
 #define CAPABILITIES_MAX 48
+#define BRIDGES          8u /* one behind the other, that are followed */
 
 static volatile uint8_t *ecam;
 static bool ready;
@@ -91,9 +92,10 @@ pci_write(const struct pci_function *f, uint32_t offset, uint32_t value)
 
 /* ---- enumeration ---- */
 
-/* Calls visit for every function below a bus, until it answers true. */
+/* Calls visit for every function below a bus, `deep` bridges down, until it answers true. */
 static bool
-walk(uint8_t bus, bool (*visit)(const struct pci_function *f, void *context), void *context)
+walk(uint8_t bus, uint32_t deep, bool (*visit)(const struct pci_function *f, void *context),
+     void *context)
 {
 	for (uint8_t slot = 0; slot < 32; slot++) {
 		for (uint8_t function = 0; function < 8; function++) {
@@ -110,8 +112,8 @@ walk(uint8_t bus, bool (*visit)(const struct pci_function *f, void *context), vo
 			header = pci_read(&f, PCI_HEADER) >> 16;
 			buses = pci_read(&f, PCI_BUSES);
 			/* Bus numbers grow downwards, so that the walk ends. */
-			if ((header & 0x7f) == 1 && (buses >> 8 & 0xff) > bus &&
-			    walk((uint8_t)(buses >> 8), visit, context))
+			if ((header & 0x7f) == 1 && (buses >> 8 & 0xff) > bus && deep < BRIDGES &&
+			    walk((uint8_t)(buses >> 8), deep + 1, visit, context))
 				return true;
 			if (!function && !(header & 0x80))
 				break;
@@ -142,7 +144,7 @@ pci_find(uint16_t vendor, uint16_t device, struct pci_function *f)
 	struct search s = {(uint32_t)device << 16 | vendor, f};
 
 	access_init();
-	return walk(acpi.ecam.address ? acpi.ecam.first : 0, is_searched, &s);
+	return walk(acpi.ecam.address ? acpi.ecam.first : 0, 0, is_searched, &s);
 }
 
 uint32_t
@@ -231,7 +233,7 @@ bar_place(const struct pci_function *f, uint32_t n, struct bar *bar)
 	if (!place_next[0]) {
 		for (uint32_t w = 0; w < acpi.window_count; w++)
 			place_next[w] = acpi.windows[w].low;
-		walk(acpi.ecam.address ? acpi.ecam.first : 0, place_pass, NULL);
+		walk(acpi.ecam.address ? acpi.ecam.first : 0, 0, place_pass, NULL);
 	}
 	for (uint32_t w = 0; w < acpi.window_count; w++) {
 		uint64_t at = (place_next[w] + bar->size - 1) & ~(bar->size - 1);

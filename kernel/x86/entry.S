@@ -287,6 +287,13 @@ machine_enter_clear:
 	swapgs
 	jmp	trap_iretq
 
+	.globl	machine_restart
+machine_restart:
+	movq	%gs:PERCPU_STACK, %rsp
+	xorl	%ebp, %ebp
+	call	*%rdi
+	ud2
+
 	.globl	machine_idle
 machine_idle:
 	movq	%gs:PERCPU_STACK, %rsp

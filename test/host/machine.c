@@ -276,6 +276,13 @@ machine_idle(void)
 	left("machine_idle");
 }
 
+_Noreturn void
+machine_restart(void (*next)(void))
+{
+	(void)next;
+	left("machine_restart");
+}
+
 /* ---- context ---- */
 
 static uint64_t gs_base, fs_base;
