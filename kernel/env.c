@@ -397,7 +397,8 @@ info_fill(struct aegis_env_info *info, const struct env *e)
 		.version = AEGIS_VERSION,
 		.env = e->number,
 		.generation = e->generation,
-		.state = e->state,
+		.state = e->state == AEGIS_STATE_SLEEPING && e->accepts ? AEGIS_STATE_IDLE
+									: e->state,
 		.cpu = e->cpu,
 		.end_reason = e->end_reason,
 		.end_cause = e->end_cause,

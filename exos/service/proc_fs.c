@@ -267,7 +267,7 @@ state_letter(const struct proc *p, const struct aegis_env_info *info)
 		return 'Z';
 	if (p->stop_signal)
 		return 'T';
-	return info->state == AEGIS_STATE_SLEEPING ? 'S' : 'R';
+	return info->state == AEGIS_STATE_SLEEPING || info->state == AEGIS_STATE_IDLE ? 'S' : 'R';
 }
 
 static void
