@@ -33,7 +33,7 @@ setup_fill(struct aegis_setup *s, const struct guest *g, uint32_t space, uint32_
 		.async_entry = (uint64_t)guest_async_entry,
 		.begin_entry = (uint64_t)guest_begin_entry,
 		.call_entry = (uint64_t)guest_call_entry,
-		.call_stack = (uint64_t)g + STACK_OFFSET + STACK_PAGES * PAGE - 64,
+		.call_stack = (uint64_t)g + STACK_OFFSET + STACK_PAGES / 2 * PAGE,
 		.resume_start = (uint64_t)guest_resume_start,
 		.resume_rip = (uint64_t)guest_resume_rip,
 		.gs_base = (uint64_t)g,

@@ -248,9 +248,16 @@ void
 guest_called(void)
 {
 	struct guest *g = self();
+	uint64_t sleeping = g->resume; /* the context that sleeps, while this one may yield */
 
+	g->resume = 0;
+	*(volatile uint32_t *)&g->area.defer = 0;
+	if (*(volatile uint32_t *)&g->area.pending)
+		aegis_null();
 	if (g->on_call)
 		g->on_call(&g->message, (uint32_t)g->caller);
+	*(volatile uint32_t *)&g->area.defer = 1;
+	g->resume = sleeping;
 }
 
 _Noreturn void

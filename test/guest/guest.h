@@ -9,7 +9,7 @@
  *	             page 1        batch records          page 2  text for the log
  *	             page 3        for the test           pages 4..7  upcall stack
  *	           page 8          its environment page, read only
- *	           pages 16..23    its stack, page 15 is not bound
+ *	           pages 16..23    its stacks: for calls below 20, its own below 24
  *
  * Environments share the image, data included, whether they share the runner's space or have one of
  * their own, so that variables of a test are seen by all; except SPAWN_ALONE, which has no data but
