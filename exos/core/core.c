@@ -148,9 +148,9 @@ core_block(uint32_t seen, uint64_t deadline_ns)
 }
 
 int
-core_block_accepting(uint32_t seen)
+core_block_accepting(uint32_t seen, uint64_t deadline_ns)
 {
-	return block(seen, AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	return block(seen, core_tsc_at(deadline_ns), AEGIS_SLEEP_ACCEPT);
 }
 
 void

@@ -57,7 +57,7 @@ void service_log(const char *text, uint32_t n); /* service role: a line for the 
  */
 void core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uint32_t env,
 		     uint32_t space, uint32_t cpu);
-int core_block_accepting(uint32_t seen);
+int core_block_accepting(uint32_t seen, uint64_t deadline_ns);
 int64_t svc_call_gate(uint32_t gate, struct svc *s);
 
 #endif

@@ -54,6 +54,9 @@ sys_rt_sigprocmask(struct call *c)
 			s->mask = set;
 		else
 			return -EINVAL;
+		/* What was blocked may be due now. */
+		if (s->local || MAIL->raised_count != s->seen_count)
+			control()->attention = 1;
 	}
 	return c->a[2] && copy_out(c->a[2], &old, sizeof(old)) ? -EFAULT : 0;
 }

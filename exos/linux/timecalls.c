@@ -178,7 +178,7 @@ sys_alarm(struct call *c)
 
 	process()->timer.interval_ns = 0;
 	process()->timer.alarm_ns = seconds ? core_now_ns() + seconds * NS : 0;
-	control()->attention = 1;
+	timer_arm();
 	return old.it_value.tv_sec + (old.it_value.tv_usec != 0);
 }
 
@@ -216,6 +216,6 @@ sys_setitimer(struct call *c)
 	process()->timer.interval_ns =
 		(uint64_t)v.it_interval.tv_sec * NS + (uint64_t)v.it_interval.tv_usec * 1000;
 	process()->timer.alarm_ns = value ? core_now_ns() + value : 0;
-	control()->attention = 1;
+	timer_arm();
 	return c->a[2] && copy_out(c->a[2], &old, sizeof(old)) ? -EFAULT : 0;
 }

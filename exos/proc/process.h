@@ -102,6 +102,7 @@ void signal_fork_child(void);
 void attention_update(void);
 void timer_check(void);        /* raises SIGALRM if due */
 uint64_t process_cpu_ns(void); /* processor time used */
+void timer_arm(void); /* the alarm changed: the service wakes the process in time */
 uint64_t timer_next(void);     /* monotonic ns of the next alarm, AEGIS_NEVER */
 
 /* Waits for an event or deadline; -EINTR (as -ERESTARTSYS) when a signal is pending. */

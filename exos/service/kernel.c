@@ -274,7 +274,7 @@ service_start(void)
 
 		if (sv->fs)
 			service_work(sv);
-		core_block_accepting(seen);
+		core_block_accepting(seen, sv->alarm_ns);
 	}
 }
 

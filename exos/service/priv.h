@@ -142,6 +142,7 @@ struct proc {
 	uint32_t env_frame;
 	uint32_t slot;                       /* of the name under which it was made */
 	uint32_t child_slot;                 /* of the name under which it makes others */
+	uint64_t alarm_ns;   /* when it wants an upcall, 0: never */
 	uint32_t own_slot;                   /* in its own table: capability for its children */
 	uint32_t frames[1 + EXOS_MSG_PAGES]; /* mail, message pages */
 	struct mail *mail;
@@ -190,6 +191,7 @@ struct service {
 	struct proc *all;
 	struct proc *by_pid[HASH], *by_env[HASH];
 	struct proc *first;
+	uint64_t alarm_ns; /* earliest of all processes, UINT64_MAX: none */
 	uint32_t proc_count;
 	int32_t last_pid;
 	struct name names[NAME_MAX_SLOT];

@@ -147,6 +147,10 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 	case SVC_LIST:
 	case SVC_TIMES:
 		return op_figures(sv, p, s);
+	case SVC_ALARM:
+		p->alarm_ns = s->a;
+		kern_wake_self();
+		return 0;
 	default:
 		return -ENOSYS;
 	}
@@ -199,7 +203,7 @@ dispatch(struct service *sv, struct svc *s, uint32_t caller_env)
 	if (!p || p->state != PROC_LIVE || s->op >= SVC_HOST_INPUT)
 		return -EPERM;
 	sv->calls[s->op]++;
-	if (s->op >= SVC_FORK && s->op <= SVC_TIMES)
+	if (s->op >= SVC_FORK && s->op <= SVC_ALARM)
 		return dispatch_process(sv, p, s);
 	if (s->op == SVC_STAT || (s->op >= SVC_TRUNCATE && s->op <= SVC_SYNTH_WRITE))
 		return path_op(sv, p, s);

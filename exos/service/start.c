@@ -353,11 +353,31 @@ service_init(struct service *sv, struct host_page *host)
 	return err;
 }
 
+/* Upcalls for those whose time has come; the next is when the service must look again. */
+static void
+alarms_ring(struct service *sv)
+{
+	uint64_t now = core_now_ns();
+
+	sv->alarm_ns = UINT64_MAX;
+	for (struct proc *p = sv->all; p; p = p->next) {
+		if (p->state != PROC_LIVE || !p->alarm_ns)
+			continue;
+		if (p->alarm_ns <= now) {
+			p->alarm_ns = 0;
+			kern_upcall(p->env);
+		} else if (p->alarm_ns < sv->alarm_ns) {
+			sv->alarm_ns = p->alarm_ns;
+		}
+	}
+}
+
 void
 service_work(struct service *sv)
 {
 	proc_find_dead(sv);
 	term_pump(sv);
 	domain_finish(sv);
+	alarms_ring(sv);
 	frame_flush(sv);
 }

@@ -434,6 +434,16 @@ timer_check(void)
 		t->alarm_ns += ((now - t->alarm_ns) / t->interval_ns + 1) * t->interval_ns;
 	else
 		t->alarm_ns = 0;
+	timer_arm();
+}
+
+void
+timer_arm(void)
+{
+	struct svc call = {.op = SVC_ALARM, .a = process()->timer.alarm_ns};
+
+	control()->attention = 1;
+	svc_call(&call);
 }
 
 uint64_t
