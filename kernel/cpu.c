@@ -17,7 +17,8 @@
  * 4. Lock order: the environment's lock, then the processor's.  A candidate is picked under the
  *    processor's lock, and looked at again under its own.
  * 5. A wake between the check of the event count and SLEEPING cannot be lost: both are done, and the
- *    count is changed, under the environment's lock.
+ *    count is changed, under the environment's lock.  A reason is posted before its event is counted,
+ *    so that whoever has seen the count sees the reason.
  *
  * Exposed: environment page (slice, slice_end, events), system page (ready, idle_cpus).  Revoked: a
  * slice by revoke.c through slice_take.
@@ -753,9 +754,9 @@ sys_wake(uint32_t cap, uint32_t env, uint32_t flags)
 	}
 	if (e->state == AEGIS_STATE_NEW && e->area[0])
 		cpu_ready(e);
-	cpu_wake(e);
 	if (flags & AEGIS_WAKE_UPCALL)
 		upcall_post(e, AEGIS_PEND_EVENT);
+	cpu_wake(e);
 	env_unlock(e);
 	return AEGIS_OK;
 }

@@ -482,8 +482,8 @@ watcher_tell(uint32_t number, uint32_t generation)
 
 	if (!w)
 		return;
-	cpu_wake(w);
 	upcall_post(w, AEGIS_PEND_EVENT);
+	cpu_wake(w);
 	env_unlock(w);
 }
 

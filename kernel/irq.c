@@ -20,7 +20,6 @@
 static struct lock irq_lock;
 static struct {
 	uint32_t env, generation;
-	bool open;
 } lines[AEGIS_IRQS];
 static uint8_t port_taken[65536 / 8];
 
@@ -39,10 +38,8 @@ sys_irq_claim(uint32_t cap, uint32_t line)
 	if (lines[line].env) {
 		st = AEGIS_IN_USE;
 	} else {
-		if (!lines[line].open)
-			st = machine_irq_open(line);
+		st = machine_irq_open(line); /* to this processor, wherever it went before */
 		if (st == AEGIS_OK) {
-			lines[line].open = true;
 			lines[line].env = self->number;
 			lines[line].generation = self->generation;
 			self->irqs |= 1u << line;
@@ -85,8 +82,8 @@ irq_raise(uint32_t line)
 	if (!e)
 		return;
 	__atomic_or_fetch(&e->page->irqs, 1u << line, __ATOMIC_SEQ_CST);
-	cpu_wake(e);
 	upcall_post(e, AEGIS_PEND_IRQ);
+	cpu_wake(e);
 	env_unlock(e);
 }
 

@@ -157,6 +157,8 @@ _ask_step(struct env *e, struct ask *a)
 
 	a->left -= taken;
 	a->passed += taken;
+	if (taken)
+		cpu_wake(e);
 	COUNT_ADD(repossessed, taken);
 	over = a->progress >= frame_count;
 	if (a->left && over) {
@@ -166,8 +168,8 @@ _ask_step(struct env *e, struct ask *a)
 		if (a->dropping) {
 			a->dropping = false;
 			_page_update(e, a);
-			cpu_wake(e);
 			upcall_post(e, AEGIS_PEND_REVOKE);
+			cpu_wake(e);
 		}
 	}
 	_page_update(e, a);

@@ -15,6 +15,10 @@
  * yield and sleep save nothing: the environment is entered again at begin_entry, with registers clear
  * and defer set, and restores its own state.  An environment switched by force continues exactly
  * where it was.
+ *
+ * An event is counted after its reason is in area->pending and in the environment page.  So nothing is
+ * missed by who reads the event count, then looks at what it waits for and, having set defer, at
+ * area->pending, and then sleeps on that count.
  */
 #ifndef AEGIS_CPU_H
 #define AEGIS_CPU_H
