@@ -82,7 +82,7 @@ image_bind(uint32_t space, bool alone)
 				: va < (uint64_t)image_data    ? RO
 							       : RW;
 
-		require_is(bind(space, va, pfn, prot), 1);
+		require_is(bind(space, va, pfn, prot | AEGIS_BIND_GUARANTEED), 1);
 	}
 	require_is(bind(space, SYSTEM_VA, boot_page->system_frame, RO), 1);
 }
@@ -101,7 +101,9 @@ block_make(struct child *c)
 			   1);
 	}
 	for (uint32_t i = 0; i < STACK_PAGES; i++)
-		require_is(bind(c->space, va + STACK_OFFSET + i * PAGE, c->stack[i], RW), 1);
+		require_is(bind(c->space, va + STACK_OFFSET + i * PAGE, c->stack[i],
+				RW | (c->own_space ? AEGIS_BIND_GUARANTEED : 0)),
+			   1);
 	c->g = (struct guest *)va;
 	guest_init(c->g, c->index);
 }

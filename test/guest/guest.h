@@ -169,6 +169,7 @@ _Noreturn void skip(const char *why);
 const char *option(const char *name); /* of the command line, NULL: not given */
 uint64_t option_number(const char *name, uint64_t otherwise);
 extern const struct aegis_boot_page *const boot_page;
+extern uint32_t lost_frames;        /* that the test cannot give back, and says why */
 extern const struct seen boot_seen; /* registers of the first entry */
 /* Cause of the fault that `fn(arg)` ends in, self()->last is its frame; NO_FAULT: none. */
 #define NO_FAULT 1000u
@@ -265,6 +266,8 @@ void setup_fill(struct aegis_setup *s, const struct guest *g, uint32_t space, ui
 void guest_init(struct guest *g, uint32_t index);
 bool wait_for(volatile uint32_t *word, uint32_t value); /* word >= value, within some seconds */
 status guest_sleep(uint64_t deadline, uint32_t flags);  /* on the current event count */
+/* `seen` was read before whatever is waited for was looked at. */
+status guest_sleep_on(uint32_t seen, uint64_t deadline, uint32_t flags);
 status guest_yield(uint32_t env);
 
 static inline void

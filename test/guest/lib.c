@@ -65,7 +65,10 @@ leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c)
 	int64_t st;
 
 	area->defer = 1; /* a handler that yields would use guest.resume */
-	st = guest_leave(call, a, b, c);
+	if (call == AEGIS_CALL_sleep && !old && area->pending)
+		st = AEGIS_AGAIN; /* what came before it was deferred is to be told first */
+	else
+		st = guest_leave(call, a, b, c);
 	if (!old) {
 		area->defer = 0;
 		if (area->pending)
@@ -78,6 +81,12 @@ status
 guest_sleep(uint64_t deadline, uint32_t flags)
 {
 	return leave(AEGIS_CALL_sleep, env_page(self())->events, deadline, flags);
+}
+
+status
+guest_sleep_on(uint32_t seen, uint64_t deadline, uint32_t flags)
+{
+	return leave(AEGIS_CALL_sleep, seen, deadline, flags);
 }
 
 status
