@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the shortest paths cost, as comments: instructions under QEMU's -icount shift=0 (its time-stamp
+ * counter counts them), ticks otherwise.  Nothing is asserted.  Run it with
+ * `test/guest/run KERNEL _bench q35 1` and ACCEL=tcg ICOUNT=1.
+ */
+#include "guest.h"
+
+#define ROUNDS 2000u
+
+static uint64_t overhead;
+
+static int64_t
+nothing(uint64_t arg)
+{
+	__asm__ volatile("" ::"r"(arg) : "memory");
+	return 0;
+}
+
+static int64_t
+null_call(uint64_t arg)
+{
+	(void)arg;
+	__asm__ volatile("syscall" ::"a"(0x41450000) : "rcx", "r11", "rdi", "rsi", "rdx", "r8", "r9",
+						      "r10", "memory");
+	return 0;
+}
+
+static int64_t
+foreign_call(uint64_t arg)
+{
+	(void)arg;
+	__asm__ volatile("syscall" ::"a"(39) : "rcx", "r11", "memory");
+	return 0;
+}
+
+static int64_t
+breakpoint(uint64_t arg)
+{
+	(void)arg;
+	__asm__ volatile("int3" ::: "memory");
+	return 0;
+}
+
+static int64_t
+protection(uint64_t va)
+{
+	__asm__ volatile("1: movq %%rax, (%0)" ::"r"(va) : "memory");
+	return 0;
+}
+
+/* The handler of a page fault: skips the store of three bytes. */
+static bool
+skip_store(struct aegis_frame *f, uint64_t callee[6])
+{
+	(void)callee;
+	if (f->cause == AEGIS_CAUSE_PAGE)
+		f->rip += 3;
+	return true;
+}
+
+static uint64_t
+cost(guest_fn *fn, uint64_t arg)
+{
+	uint64_t start, best = ~0ul;
+
+	for (uint32_t tries = 0; tries < 3; tries++) {
+		start = tsc();
+		for (uint32_t i = 0; i < ROUNDS; i++)
+			fn(arg);
+		start = tsc() - start;
+		best = start < best ? start : best;
+	}
+	return best / ROUNDS - overhead;
+}
+
+static volatile uint32_t stop;
+
+static int64_t
+server(uint64_t arg)
+{
+	(void)arg;
+	while (!stop)
+		guest_sleep(AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	return 0;
+}
+
+/* A protected entry that returns at once. */
+__asm__(".text\nquick_entry:\n	movl $0x41450000 + 31, %eax\n	syscall\n	ud2\n");
+extern const char quick_entry[];
+
+static int64_t
+transfer(uint64_t arg)
+{
+	static struct message m;
+
+	(void)arg;
+	return guest_transfer(0, &m);
+}
+
+static void
+transfers(const char *what, uint32_t flags)
+{
+	struct aegis_setup *setup = spare();
+	struct child *c;
+
+	stop = 0;
+	c = spawn_on(server, 0, 0, flags | SPAWN_WAIT);
+	setup_fill(setup, c->g, c->space, 0, AEGIS_SETUP_EXTRA);
+	setup->call_entry = (uint64_t)quick_entry;
+	require_is(aegis_env_write(CAP, c->env, SPARE), AEGIS_OK);
+	require_is(aegis_wake(CAP, c->env, 0), AEGIS_OK);
+	require(child_wait(c, AEGIS_STATE_IDLE));
+	require_is(aegis_pct_bind(CAP, c->env, 0), AEGIS_OK);
+	require_is(transfer(0), AEGIS_OK);
+	say("# transfer there and back, %s: %lu, with 42 of the caller's", what, cost(transfer, 0));
+	child_end(c);
+}
+
+static int64_t
+yields(uint64_t arg)
+{
+	guest_yield((uint32_t)arg);
+	return 0;
+}
+
+static uint32_t runner;
+
+static int64_t
+yielder(uint64_t arg)
+{
+	(void)arg;
+	for (;;)
+		guest_yield(runner);
+	return 0;
+}
+
+static int64_t
+alloc_free(uint64_t arg)
+{
+	uint32_t pfn;
+
+	(void)arg;
+	frame_alloc(CAP, AEGIS_ANY, &pfn);
+	return frame_free(pfn);
+}
+
+static int64_t
+bind_unbind(uint64_t pfn)
+{
+	bind_only(AEGIS_SELF, self()->space, TEST_VA, (uint32_t)pfn, RW);
+	return unbind(self()->space, TEST_VA, 1);
+}
+
+TEST(_bench)
+{
+	struct child *c;
+	uint32_t pfn;
+
+	overhead = 0;
+	overhead = cost(nothing, 0);
+	say("# null call: %lu", cost(null_call, 0));
+	self()->on_fault = skip_store;
+	say("# exception and back, through C: int3 %lu, system call %lu, page fault %lu",
+	    cost(breakpoint, 0), cost(foreign_call, 0), cost(protection, FAR_VA));
+	self()->on_fault = NULL;
+	transfers("one space", 0);
+	transfers("two spaces", SPAWN_SPACE);
+	runner = self()->env;
+	c = spawn_on(yielder, 0, 0, 0);
+	rest(1000000);
+	say("# directed yield there and back: %lu", cost(yields, c->env));
+	child_end(c);
+	say("# a frame allocated and freed: %lu (512 of it clearing)", cost(alloc_free, 0));
+	pfn = frame_get();
+	say("# a page bound and unbound: %lu", cost(bind_unbind, pfn));
+	frame_put(pfn);
+}
