@@ -81,7 +81,8 @@ struct machine_call {
 _Noreturn void machine_enter_clear(uint64_t rip, uint64_t rsp, uint64_t rdi); /* registers clear */
 _Noreturn void machine_enter_regs(const struct regs *regs);                   /* exactly these */
 _Noreturn void machine_idle(void); /* interrupts on, halt; entries come back through trap_* */
-_Noreturn void machine_restart(void (*next)(void)); /* next, which does not return, on an empty stack */
+/* Calls next, which does not return, on an empty stack. */
+_Noreturn void machine_restart(void (*next)(void));
 
 /* The context that user mode sees besides the general registers. */
 void machine_vector_save(void *area); /* XSAVE of everything into a frame-aligned area */

@@ -27,11 +27,11 @@ struct control {
 	uint32_t env, space;     /* 120, 124: own numbers */
 	uint64_t service_calls;  /* 128: transfers to the service */
 	uint64_t target;         /* 136: where the resume sequence jumps to */
-	uint64_t flags_at;	    /* 144: address behind rflags in the first frame */
-	uint64_t number;	    /* 152: of the call that is being served */
-	uint32_t attention;	    /* 160: not 0: look for signals before returning from a call */
+	uint64_t flags_at;       /* 144: address behind rflags in the first frame */
+	uint64_t number;         /* 152: of the call that is being served */
+	uint32_t attention;      /* 160: not 0: look for signals before returning from a call */
 	uint32_t reserved0;
-	uint64_t traps;		    /* calls that came by exception */
+	uint64_t traps; /* calls that came by exception */
 	uint64_t reserved[10];
 	uint32_t calls[512]; /* 256: times each Linux call was served */
 };

@@ -13,9 +13,9 @@
  * frame->rdi .. r9 are the arguments, rax the number; r11, which a call destroys, holds a pointer.
  */
 struct call {
-	uint64_t a[6];	 /* rdi rsi rdx r10 r8 r9 */
-	uint64_t number; /* rax */
-	uint64_t unused; /* rcx */
+	uint64_t a[6];    /* rdi rsi rdx r10 r8 r9 */
+	uint64_t number;  /* rax */
+	uint64_t unused;  /* rcx */
 	uint64_t *callee; /* r15 r14 r13 r12 rbp rbx as the program has them; only in call_serve */
 };
 _Static_assert(sizeof(struct call) ==
@@ -41,7 +41,7 @@ call_of(struct aegis_frame *frame)
 typedef int64_t (*call_handler)(struct call *);
 extern const call_handler call_handlers[];
 void call_finish(struct aegis_frame *frame, uint64_t callee[6]); /* answered, signals may be due */
-void call_serve(struct aegis_frame *frame, uint64_t callee[6]);	 /* the whole, trapped or not */
+void call_serve(struct aegis_frame *frame, uint64_t callee[6]);  /* the whole, trapped or not */
 
 int64_t call_dispatch(struct call *c); /* dispatch.c: result, or a negative error number */
 

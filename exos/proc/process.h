@@ -33,8 +33,8 @@ struct signals {
 
 /* A text whose sites are being rewritten, and where its stubs are. */
 struct patched {
-	uint64_t base;	 /* address of the file's first byte, 0: free */
-	uint64_t stub;	 /* page of stubs; the page behind it holds the records */
+	uint64_t base; /* address of the file's first byte, 0: free */
+	uint64_t stub; /* page of stubs; the page behind it holds the records */
 	uint32_t frames[2];
 };
 #define PATCHED_MAX 4u
@@ -102,7 +102,7 @@ void signal_fork_child(void);
 void attention_update(void);
 void timer_check(void);        /* raises SIGALRM if due */
 uint64_t process_cpu_ns(void); /* processor time used */
-void timer_arm(void); /* the alarm changed: the service wakes the process in time */
+void timer_arm(void);          /* the alarm changed: the service wakes the process in time */
 uint64_t timer_next(void);     /* monotonic ns of the next alarm, AEGIS_NEVER */
 
 /* Waits for an event or deadline; -EINTR (as -ERESTARTSYS) when a signal is pending. */

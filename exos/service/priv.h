@@ -53,7 +53,7 @@
 #define EXOS_OS_VERSION "#1 SMP Aegis"
 #endif
 #ifndef EXOS_CAP_USER
-#define EXOS_CAP_USER                                                              \
+#define EXOS_CAP_USER \
 	3u /* process: the name under which it makes children, if not EXOS_CAP_OWN \
 	    */
 #endif
@@ -142,7 +142,7 @@ struct proc {
 	uint32_t env_frame;
 	uint32_t slot;                       /* of the name under which it was made */
 	uint32_t child_slot;                 /* of the name under which it makes others */
-	uint64_t alarm_ns;   /* when it wants an upcall, 0: never */
+	uint64_t alarm_ns;                   /* when it wants an upcall, 0: never */
 	uint32_t own_slot;                   /* in its own table: capability for its children */
 	uint32_t frames[1 + EXOS_MSG_PAGES]; /* mail, message pages */
 	struct mail *mail;
