@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 CC = gcc
 
 .DEFAULT_GOAL := all
-.PHONY: all run gdb test check prove size bench clean help nightly
+.PHONY: all run gdb test check prove size docs bench clean help nightly
 .DELETE_ON_ERROR:
 
 include kernel/kernel.mk
@@ -41,11 +41,13 @@ gdb: setup-build
 	@$(MAKE) -s all
 	@./exo run --gdb /bin/busybox sh
 
-.PHONY: setup-build setup-test
+.PHONY: setup-build setup-test setup-check
 setup-build:
 	@tools/setup build
 setup-test:
 	@tools/setup build test
+setup-check:
+	@tools/setup build check
 
 test: setup-test
 	@$(MAKE) -s all
@@ -53,6 +55,12 @@ test: setup-test
 
 size:
 	@tools/size
+
+docs:
+	@tools/abidoc >docs/abi.md
+
+check: setup-check
+	@tools/check
 
 clean:
 	rm -rf build exo
@@ -66,4 +74,5 @@ help:
 	@echo 'make prove   model checking and proofs'
 	@echo 'make bench   measurements'
 	@echo 'make size    lines by file'
+	@echo 'make docs    docs/abi.md from include/aegis'
 	@echo 'make clean   removes what was built'
