@@ -6,6 +6,7 @@ TEST_CFLAGS = -std=gnu11 -g -O1 -I. -Iinclude -Wall -Wextra -fsanitize=address,u
 	-fno-sanitize-recover=undefined -mfsgsbase -Wno-unused-parameter
 
 include test/host/kernel.mk
+include test/guest/guest.mk
 
 TEST_insn_test = exos/linux/insn.c exos/linux/rewrite.c exos/linux/rewrite_scan.c
 TEST_rewrite_test = $(TEST_insn_test)
@@ -47,7 +48,7 @@ endef
 $(foreach t,$(LIBRARY_TESTS),$(eval $(call library_test,$(t))))
 
 .PHONY: host-tests
-host-tests: $(addprefix $(T)/,$(LIBRARY_TESTS)) $(KERNEL_HOST_TESTS)
+host-tests: build/test/guest $(addprefix $(T)/,$(LIBRARY_TESTS)) $(KERNEL_HOST_TESTS)
 
 .PHONY: list-host-tests
 list-host-tests:
