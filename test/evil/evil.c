@@ -58,6 +58,25 @@ evil_run(guest_fn *fn, uint64_t arg)
 	return result;
 }
 
+static int64_t
+compute(uint64_t arg)
+{
+	volatile uint64_t count = arg;
+
+	while (count != ~0ul)
+		count++;
+	return 0;
+}
+
+struct child *
+evil_rival(uint32_t cpu)
+{
+	struct child *c = evil_make(compute, 0, cpu, NULL);
+
+	evil_wake(c);
+	return c;
+}
+
 void
 census_take(struct evil_census *c)
 {

@@ -53,6 +53,8 @@ void evil_wake(struct child *c);
 int64_t evil_join(struct child *c, uint32_t *reason);
 /* An attacker that is to end by itself, from beginning to end. */
 int64_t evil_run(guest_fn *fn, uint64_t arg);
+/* Computes on that processor for ever, and gives up each slice when asked. */
+struct child *evil_rival(uint32_t cpu);
 /* Destroys every environment and space that is not in `before`. */
 struct evil_census {
 	uint8_t env[AEGIS_ENVS / 8], space[AEGIS_ENVS / 8];

@@ -3,7 +3,7 @@
  * Every call with random and boundary arguments, by several attackers at once who have a name of
  * their own with every right but the machine's, so that they can get far, and get at each other.
  *
- * 1. Options: fuzz=N calls in all, seed=S.  The calls of an attacker depend on its seed alone; how those
+ * 1. Options: fuzz=N calls in all, seed=S, round=R to begin with.  The calls of an attacker depend on its seed alone; how those
  *    of several interleave does not.
  * 2. An attacker ends itself often (it unbinds its own code, changes its own entries).  One that makes
  *    no progress is woken, then destroyed.  When none is left, another round begins.
@@ -348,14 +348,24 @@ round_run(struct fuzzer *fuzzers, uint32_t n, uint64_t seed, uint64_t answers[24
 TEST(evil_calls)
 {
 	uint64_t want = option_number("fuzz", 100000), seed = option_number("seed", 1);
-	uint64_t made = 0, rounds = 0, answers[24] = {0};
+	uint64_t made = 0, rounds = option_number("round", 0), answers[24] = {0};
 	struct fuzzer fuzzers[FUZZERS];
-	uint32_t n = SYSTEM->cpus > FUZZERS ? FUZZERS : SYSTEM->cpus;
+	uint32_t n = SYSTEM->cpus > FUZZERS ? FUZZERS : SYSTEM->cpus, used;
 
 	census_take(&census);
 	require_is(aegis_cap_derive(CAP, AEGIS_ALL, NAME), AEGIS_OK);
-	while (made < want)
+	used = env_info(self()->env)->account_used;
+	while (made < want) {
 		made += round_run(fuzzers, n, (seed << 32) + rounds++, answers);
+		for (int i = 0; i < 50 && env_info(self()->env)->account_used != used; i++)
+			rest(1000000);
+		if (env_info(self()->env)->account_used != used) {
+			say("# round %lu keeps %u frames, not %u", rounds - 1,
+			    env_info(self()->env)->account_used, used);
+			check(!"a round gives everything back");
+			break;
+		}
+	}
 	say("# %lu calls in %lu rounds of %u attackers, %lu answered well", made, rounds, n,
 	    answers[0]);
 	for (uint32_t i = 1; i < 24; i++) {
