@@ -282,6 +282,7 @@ cpu_leave(struct env *e)
 	if (e->ports[0].n)
 		irq_ports_load(e, false);
 	c->env = NULL;
+	machine_set_local(NULL);
 }
 
 void
@@ -292,6 +293,7 @@ cpu_enter(struct env *e)
 	e->state = AEGIS_STATE_RUNNING;
 	e->cpu = machine_cpu();
 	c->env = e;
+	machine_set_local(e);
 	c->began = machine_tsc();
 	e->page->cpu = e->cpu;
 	e->page->slice = c->extra ? AEGIS_ANY : c->position;

@@ -55,7 +55,7 @@ env_locked(const struct env *e)
 struct env *
 current(void)
 {
-	return cpus[machine_cpu()].env;
+	return machine_local(); /* cpu_enter and cpu_leave set it with cpu->env */
 }
 
 status

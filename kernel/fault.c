@@ -44,15 +44,11 @@ resumed_frame(struct env *e, const struct regs *regs, uint64_t *at)
 }
 
 /* regs, of this environment, enter a handler with rdi = rsp = at. */
-static void
+static inline void
 handler_enter(struct env *e, struct regs *regs, uint64_t entry, uint64_t at)
 {
 	if (!entry)
 		env_end(e, AEGIS_END_HANDLER, regs, 0);
-	if (machine_gs_base() != e->setup.gs_base)
-		machine_set_gs_base(e->setup.gs_base);
-	if (machine_pkru() != e->setup.pkru)
-		machine_set_pkru(e->setup.pkru);
 	regs->rip = entry;
 	regs->rsp = regs->rdi = at;
 	regs->rflags = MACHINE_FLAGS_USER;
@@ -61,33 +57,52 @@ handler_enter(struct env *e, struct regs *regs, uint64_t entry, uint64_t at)
 	e->page->upcalls++;
 }
 
-/* Pushes a frame below `top` and makes regs enter `entry` with it. */
-static void
-frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top, struct aegis_frame *f)
+/* GS base and PKRU as handlers have them; answers what they were. */
+static inline void
+bases_enter(const struct env *e, uint64_t *gs_base, uint32_t *pkru)
+{
+	*gs_base = machine_gs_base();
+	if (*gs_base != e->setup.gs_base)
+		machine_set_gs_base(e->setup.gs_base);
+	*pkru = machine_pkru();
+	if (*pkru != e->setup.pkru)
+		machine_set_pkru(e->setup.pkru);
+}
+
+/*
+ * Pushes a frame below `top` for `cause` and makes regs enter `entry` with it.  A frame lies in one
+ * page, because it is aligned to its size, and in the area, because the stack does.
+ */
+static inline void
+frame_push(struct env *e, struct regs *regs, uint64_t entry, uint64_t top,
+	   const struct aegis_frame *f)
 {
 	uint64_t at = (top - AEGIS_FRAME_SIZE) & ~(uint64_t)(AEGIS_FRAME_SIZE - 1);
+	uint64_t offset = at - e->setup.area_va;
 	struct aegis_frame *out;
 
 	if (at < stack_low(e) || at >= stack_high(e) || !e->area[0])
 		env_end(e, e->area[0] ? AEGIS_END_STACK : AEGIS_END_AREA, regs, f->addr);
-	out = area_at(e, (uint32_t)(at - e->setup.area_va), sizeof(*out));
-	f->gs_base = machine_gs_base();
-	f->pkru = machine_pkru();
-	f->rax = regs->rax;
-	f->rcx = regs->rcx;
-	f->rdx = regs->rdx;
-	f->rsi = regs->rsi;
-	f->rdi = regs->rdi;
-	f->r8 = regs->r8;
-	f->r9 = regs->r9;
-	f->r10 = regs->r10;
-	f->r11 = regs->r11;
-	f->rip = regs->rip;
-	f->cs = regs->cs;
-	f->rflags = regs->rflags;
-	f->rsp = regs->rsp;
-	f->ss = regs->ss;
-	*out = *f;
+	out = (void *)((uint8_t *)machine_frame(e->area[offset / PAGE]) + offset % PAGE);
+	out->cause = f->cause;
+	out->error = f->error;
+	out->addr = f->addr;
+	out->deferred = f->deferred;
+	bases_enter(e, &out->gs_base, &out->pkru);
+	out->rax = regs->rax;
+	out->rcx = regs->rcx;
+	out->rdx = regs->rdx;
+	out->rsi = regs->rsi;
+	out->rdi = regs->rdi;
+	out->r8 = regs->r8;
+	out->r9 = regs->r9;
+	out->r10 = regs->r10;
+	out->r11 = regs->r11;
+	out->rip = regs->rip;
+	out->cs = regs->cs;
+	out->rflags = regs->rflags;
+	out->rsp = regs->rsp;
+	out->ss = regs->ss;
 	handler_enter(e, regs, entry, at);
 }
 
@@ -130,8 +145,9 @@ upcall_deliver(struct env *e, struct regs *regs)
 {
 	volatile struct aegis_area *area;
 	volatile struct aegis_frame *resumed;
-	struct aegis_frame f = {.cause = AEGIS_CAUSE_ASYNC};
-	uint64_t at;
+	const struct aegis_frame f = {.cause = AEGIS_CAUSE_ASYNC};
+	uint64_t at, gs_base;
+	uint32_t pkru;
 
 	if (!e->area[0])
 		return;
@@ -144,6 +160,7 @@ upcall_deliver(struct env *e, struct regs *regs)
 	if (resumed) {
 		resumed->cause = AEGIS_CAUSE_ASYNC;
 		resumed->deferred = 0;
+		bases_enter(e, &gs_base, &pkru); /* the frame has what was interrupted first */
 		handler_enter(e, regs, e->setup.async_entry, at);
 		return;
 	}
