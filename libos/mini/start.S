@@ -1,20 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where the kernel enters mini, and where mini leaves the processor.
+ * Where the kernel enters mini, and where mini leaves the processor.  Offsets: of struct mini through
+ * GS, of struct aegis_frame through rsp and rdi; mini.c pins them.
  *
  * 1. mini_begin goes on with the context at mini.resume, or begins a child.
  * 2. From mini_resume_start to mini_resume_rip the frame at rsp is intact (aegis/fault.h).
  */
-#include "mini.h"
+#define DEFER       %gs:0
+#define PENDING     %gs:4
+#define STACK_TOP   %gs:64
+#define RESUME      %gs:72
+#define TARGET      %gs:80
+#define F_DEFERRED  28
+#define F_RDI       32
+#define F_RIP       104
+#define F_RFLAGS    120
+#define PCT_RETURN  (0x41450000 + 31)
+#define MESSAGE     rdi, rsi, rdx, r10, r8, r9
 
-	.macro	CALLEE_PUSH
-	.irp	r, rbx, rbp, r12, r13, r14, r15
-	pushq	%\r
+	.macro	EACH op, registers:vararg
+	.irp	r, \registers
+	\op	%\r
 	.endr
 	.endm
-	.macro	CALLEE_POP
-	.irp	r, r15, r14, r13, r12, rbp, rbx
-	popq	%\r
+	.macro	LOAD at, base, registers:vararg
+	.set	i, \at
+	.irp	r, \registers
+	movq	i(%\base), %\r
+	.set	i, i + 8
 	.endr
 	.endm
 	.macro	ENTRY name
@@ -22,135 +35,102 @@
 \name:
 	.endm
 
-	.text
 ENTRY _start
 	leaq	boot_stack_end(%rip), %rsp
-	xorl	%ebp, %ebp
 	call	mini_boot
 	ud2
 
 ENTRY mini_begin
-	movq	%gs:MINI_RESUME, %rsp
+	movq	RESUME, %rsp
 	testq	%rsp, %rsp
 	jz	1f
-	movq	$0, %gs:MINI_RESUME
-	CALLEE_POP
 	movabsq	$1 << 62, %rax
-	ret
-1:	movq	%gs:MINI_STACK, %rsp
-	xorl	%ebp, %ebp
+	jmp	2f
+1:	movq	STACK_TOP, %rsp
 	call	mini_child
 	ud2
 
+/* int64_t mini_leave(uint64_t rax, uint64_t message[6]): any call that may give the processor away. */
 ENTRY mini_leave
-	CALLEE_PUSH
-	movq	%rsp, %gs:MINI_RESUME
-	leaq	MINI_CALLS(%rdi), %rax
-	movq	%rsi, %rdi
-	movq	%rdx, %rsi
-	movq	%rcx, %rdx
-	syscall
-	movq	$0, %gs:MINI_RESUME
-	CALLEE_POP
-	ret
-
-ENTRY mini_transfer
-	CALLEE_PUSH
-	movq	%rsp, %gs:MINI_RESUME
+	EACH	pushq, rbx, rbp, r12, r13, r14, r15
+	movq	%rsp, RESUME
 	pushq	%rsi
 	movq	%rdi, %rax
-	movq	0(%rsi), %rdi
-	movq	16(%rsi), %rdx
-	movq	24(%rsi), %r8
-	movq	32(%rsi), %r9
-	movq	40(%rsi), %r10
-	movq	8(%rsi), %rsi
+	movq	%rsi, %rcx
+	LOAD	0, rcx, MESSAGE
 	syscall
-	movq	$0, %gs:MINI_RESUME
 	popq	%rcx
-	movq	%rdi, 0(%rcx)
-	movq	%rsi, 8(%rcx)
-	movq	%rdx, 16(%rcx)
-	movq	%r8, 24(%rcx)
-	movq	%r9, 32(%rcx)
-	movq	%r10, 40(%rcx)
-	CALLEE_POP
+	.set	i, 0
+	.irp	r, MESSAGE
+	movq	%\r, i(%rcx)
+	.set	i, i + 8
+	.endr
+2:	movq	$0, RESUME
+	EACH	popq, r15, r14, r13, r12, rbp, rbx
 	ret
 
-/* A protected control transfer comes in: six registers are the message, both ways. */
+/* A protected control transfer comes in. */
 ENTRY mini_call
-	pushq	%r10
-	pushq	%r9
-	pushq	%r8
-	pushq	%rdx
-	pushq	%rsi
-	pushq	%rdi
+	EACH	pushq, r9, r8, r10, rdx, rsi, rdi
 	movq	%rsp, %rdi
 	movl	%eax, %esi
-	xorl	%ebp, %ebp
 	call	mini_called
-	popq	%rdi
-	popq	%rsi
-	popq	%rdx
-	popq	%r8
-	popq	%r9
-	popq	%r10
-	movl	$MINI_CALLS + 31, %eax
+	EACH	popq, MESSAGE
+	movl	$PCT_RETURN, %eax
 	syscall
 	ud2
 
 /* An upcall at the last jump of a resume came when all was restored but rip. */
 	.macro	HANDLER function
 	leaq	mini_resume_jump(%rip), %rax
-	cmpq	%rax, FRAME_RIP(%rdi)
+	cmpq	%rax, F_RIP(%rdi)
 	jne	9f
-	movq	%gs:MINI_TARGET, %rax
-	movq	%rax, FRAME_RIP(%rdi)
-9:	CALLEE_PUSH
+	movq	TARGET, %rax
+	movq	%rax, F_RIP(%rdi)
+9:	EACH	pushq, rbx, rbp, r12, r13, r14, r15
 	subq	$16, %rsp
 	call	\function
 	addq	$16, %rsp
-	CALLEE_POP
+	EACH	popq, r15, r14, r13, r12, rbp, rbx
 	.endm
 
 ENTRY mini_fault_entry
 	HANDLER	mini_fault
-	cmpl	$0, FRAME_DEFERRED(%rsp)
-	je	mini_resume_start
-	jmp	mini_restore
+	cmpl	$0, F_DEFERRED(%rsp)
+	jne	mini_restore
+	jmp	mini_resume_start
 
 ENTRY mini_async_entry
 	HANDLER	mini_async
 
 /* Without iretq: QEMU before 9.1 reads the stack for it as the supervisor, which SMAP forbids. */
 ENTRY mini_resume_start
-	movl	$0, %gs:MINI_DEFER
-	cmpl	$0, %gs:MINI_PENDING
+	movl	$0, DEFER
+	cmpl	$0, PENDING
 	je	mini_restore
-	movl	$1, %gs:MINI_DEFER
+	movl	$1, DEFER
 	movq	%rsp, %rdi
 	jmp	mini_async_entry
 mini_restore:
-	movq	FRAME_RIP(%rsp), %rax
-	movq	%rax, %gs:MINI_TARGET
-	movq	FRAME_RAX(%rsp), %rax
-	movq	FRAME_RCX(%rsp), %rcx
-	movq	FRAME_RDX(%rsp), %rdx
-	movq	FRAME_RSI(%rsp), %rsi
-	movq	FRAME_RDI(%rsp), %rdi
-	movq	FRAME_R8(%rsp), %r8
-	movq	FRAME_R9(%rsp), %r9
-	movq	FRAME_R10(%rsp), %r10
-	movq	FRAME_R11(%rsp), %r11
-	leaq	FRAME_RFLAGS(%rsp), %rsp
+	movq	F_RIP(%rsp), %rax
+	movq	%rax, TARGET
+	LOAD	F_RDI, rsp, rdi, rsi, rdx, r10, r8, r9, rax, rcx, r11
+	leaq	F_RFLAGS(%rsp), %rsp
 	popfq
 ENTRY mini_resume_rip
 	movq	(%rsp), %rsp
 mini_resume_jump:
-	jmp	*%gs:MINI_TARGET
+	jmp	*TARGET
+
+/* A child's first function becomes another library: void mini_become(entry, argument, stack). */
+ENTRY mini_become
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	movq	%rdx, %rsp
+	jmp	*%rax
 
 	.bss
 	.balign	4096
-	.skip	16384
+	.skip	8192
 boot_stack_end:
 	.section .note.GNU-stack, "", @progbits
