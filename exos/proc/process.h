@@ -59,7 +59,7 @@ struct process {
 	struct lx_rlimit limits[16];
 };
 
-#define PROCESS_PAGES 4u /* private pages that struct process may take: these are copied at fork */
+#define PROCESS_PAGES 2u /* private pages that struct process may take: these are copied at fork */
 _Static_assert(sizeof(struct process) <= PROCESS_PAGES * 4096, "struct process fits its pages");
 
 static inline struct process *
