@@ -4,17 +4,19 @@
  * GS, of struct aegis_frame through rsp and rdi; mini.c pins them.
  *
  * 1. mini_begin goes on with the context at mini.resume, or begins a child.
- * 2. From mini_resume_start to mini_resume_rip the frame at rsp is intact (aegis/fault.h).
+ * 2. An upcall is left without the kernel, and without iretq (QEMU before 9.1 reads the stack for it as
+ *    the supervisor, which SMAP forbids): rip goes below the interrupted stack, where nothing is, because
+ *    mini has no red zone, and `ret` takes it from there.  An upcall on the way out nests.
  */
 #define DEFER       %gs:0
 #define PENDING     %gs:4
 #define STACK_TOP   %gs:64
 #define RESUME      %gs:72
-#define TARGET      %gs:80
 #define F_DEFERRED  28
 #define F_RDI       32
 #define F_RIP       104
 #define F_RFLAGS    120
+#define F_RSP       128
 #define PCT_RETURN  (0x41450000 + 31)
 #define MESSAGE     rdi, rsi, rdx, r10, r8, r9
 
@@ -80,14 +82,8 @@ ENTRY mini_call
 	syscall
 	ud2
 
-/* An upcall at the last jump of a resume came when all was restored but rip. */
 	.macro	HANDLER function
-	leaq	mini_resume_jump(%rip), %rax
-	cmpq	%rax, F_RIP(%rdi)
-	jne	9f
-	movq	TARGET, %rax
-	movq	%rax, F_RIP(%rdi)
-9:	EACH	pushq, rbx, rbp, r12, r13, r14, r15
+	EACH	pushq, rbx, rbp, r12, r13, r14, r15
 	subq	$16, %rsp
 	call	\function
 	addq	$16, %rsp
@@ -97,37 +93,24 @@ ENTRY mini_call
 ENTRY mini_fault_entry
 	HANDLER	mini_fault
 	cmpl	$0, F_DEFERRED(%rsp)
-	jne	mini_restore
-	jmp	mini_resume_start
-
+	je	1f
+	jmp	2f
 ENTRY mini_async_entry
 	HANDLER	mini_async
-
-/* Without iretq: QEMU before 9.1 reads the stack for it as the supervisor, which SMAP forbids. */
-ENTRY mini_resume_start
-	movl	$0, DEFER
+1:	movl	$0, DEFER
 	cmpl	$0, PENDING
-	je	mini_restore
+	je	2f
 	movl	$1, DEFER
-	movq	%rsp, %rdi
 	jmp	mini_async_entry
-mini_restore:
+2:	subq	$8, F_RSP(%rsp)
+	movq	F_RSP(%rsp), %rcx
 	movq	F_RIP(%rsp), %rax
-	movq	%rax, TARGET
+	movq	%rax, (%rcx)
 	LOAD	F_RDI, rsp, rdi, rsi, rdx, r10, r8, r9, rax, rcx, r11
 	leaq	F_RFLAGS(%rsp), %rsp
 	popfq
-ENTRY mini_resume_rip
 	movq	(%rsp), %rsp
-mini_resume_jump:
-	jmp	*TARGET
-
-/* A child's first function becomes another library: void mini_become(entry, argument, stack). */
-ENTRY mini_become
-	movq	%rdi, %rax
-	movq	%rsi, %rdi
-	movq	%rdx, %rsp
-	jmp	*%rax
+	ret
 
 	.bss
 	.balign	4096
