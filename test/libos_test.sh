@@ -25,7 +25,7 @@ shows() {
 	local file=$1 name=$2 pattern
 	while read -r pattern; do
 		grep -qxE "$pattern" "$file"
-		result $? "$name: ${pattern%%:*}: ${pattern:0:40}..." "$file"
+		result $? "$name: ${pattern:0:32}..." "$file"
 	done <<-'END'
 		1 exceptions: 1 division by zero, 1 breakpoint, 1 page fault at [0-9a-f]+, repaired with frame [0-9]+, where 42 is now; ([3-9]|[0-9]{2,}) upcalls
 		2 time: slices 17 and 49 of processor [0-9] alone; told of [4-9] ends and [4-9] begins
@@ -59,6 +59,7 @@ timeout -k 5 120 ./exo run --libos mini --file build/exos:/boot/exos --log "$wor
 	/bin/busybox sh -c 'echo hi; exit 7' >"$work/out" 2>"$work/err" </dev/null
 [ $? -eq 7 ]
 result $? "$name: the program's exit status" "$work/err"
+sed -i 's/\r$//' "$work/log"
 [ "$(cat "$work/out")" = hi ]
 result $? "$name: the program's output" "$work/out"
 shows "$work/log" "$name"
