@@ -13,7 +13,8 @@
  *   CLEAR  marks are taken away
  *
  * 1. There is one revocation under way at a time.  Whoever revokes meanwhile carries it on
- *    first, so one that its caller abandoned is finished all the same.
+ *    first, so one that its caller abandoned is finished all the same; and whoever destroys the caller
+ *    carries it on, so that no name, and no account, outlives an environment by it.
  * 2. Once MARK is through, no marked frame gets to another space except by a live
  *    capability, because capabilities that were stale before make no holdings (cap.c, 6) and
  *    holders cannot share it. So one pass over the spaces is enough, and ends.
@@ -37,8 +38,9 @@ static struct lock sweep_lock;
 static struct {
 	enum phase phase;
 	uint32_t node, generation;
-	uint32_t spared; /* number of the space that is left out */
-	uint32_t at;     /* node, frame, or frame in the space */
+	uint32_t env, env_generation; /* who began it */
+	uint32_t spared;              /* number of the space that is left out */
+	uint32_t at;                  /* node, frame, or frame in the space */
 	uint32_t space;
 	bool marked;
 } work;
@@ -213,6 +215,8 @@ _work_start(struct env *self, uint32_t slot)
 		node_ref(node);
 		work.node = node;
 		work.generation = c->generation;
+		work.env = self->number;
+		work.env_generation = self->generation;
 		work.spared = self->space->number;
 		work.marked = false;
 		_phase_enter(PHASE_BURY);
@@ -221,6 +225,19 @@ _work_start(struct env *self, uint32_t slot)
 	lock_release(&node_lock);
 	COUNT(cap_revokes);
 	return st;
+}
+
+bool
+revocation_finish(const struct env *e)
+{
+	bool done = true;
+
+	lock_acquire(&sweep_lock);
+	if (work.phase != PHASE_NONE && work.env == e->number &&
+	    work.env_generation == e->generation)
+		done = _work_step();
+	lock_release(&sweep_lock);
+	return done;
 }
 
 status

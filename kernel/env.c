@@ -577,6 +577,10 @@ sys_env_destroy(uint32_t cap, uint32_t env)
 		_env_stop(e, AEGIS_END_OTHER);
 		return AEGIS_AGAIN; /* the next call frees it: each step is short */
 	}
+	if (!revocation_finish(e)) {
+		env_unlock(e);
+		return AEGIS_AGAIN;
+	}
 	_env_free(e);
 	return AEGIS_OK;
 }

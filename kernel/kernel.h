@@ -100,6 +100,7 @@ void _node_bury(uint32_t node); /* if it is dead, its slots do not count any mor
 status _node_revoke(struct cap *slot, uint32_t flag); /* all but this slot is stale.  node_lock */
 void _slot_rights(struct cap *slot, uint32_t rights); /* node_lock */
 uint32_t revocation_refs(uint32_t node); /* cap_revoke.c: the revocation under way refers to it */
+bool revocation_finish(const struct env *e); /* a step of what e began; true: none is left */
 bool cap_invariants(void);
 
 /* ---- account.c: who pays ---- */
