@@ -50,6 +50,12 @@
 #define EXOS_COPY_PAGES    32u
 #define EXOS_USER_TOP      EXOS_ARENA /* programs live below */
 
+/*
+ * Protection key of the private pages and the private heap.  With control->keys set, a stray store of the
+ * program into them faults; it stops accidents, not intent, because WRPKRU is not privileged.
+ */
+#define EXOS_KEY 1u
+
 /* Slots of the capability table, and gates. */
 #define EXOS_CAP_OWN      0u /* own name: frames, own environment; process: its user's name */
 #define EXOS_CAP_DOMAIN   1u /* process: CALL and WAKE of everybody in the domain */

@@ -27,6 +27,7 @@ _Static_assert(offsetof(struct control, flags_at) == CONTROL_FLAGS_AT, "assembly
 _Static_assert(FIRST_FRAME == EXOS_AREA_PAGES * AEGIS_PAGE - AEGIS_FRAME_SIZE, "assembly");
 _Static_assert(offsetof(struct control, number) == CONTROL_NUMBER, "assembly");
 _Static_assert(offsetof(struct control, attention) == CONTROL_ATTENTION, "assembly");
+_Static_assert(offsetof(struct control, keys) == CONTROL_KEYS, "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "assembly");

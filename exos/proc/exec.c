@@ -510,6 +510,16 @@ limits_init(struct process *p)
 	p->limits[LX_RLIMIT_NOFILE] = (struct lx_rlimit){FD_MAX, FD_MAX};
 }
 
+/* The processor has protection keys, and the kernel turned them on. */
+static bool
+keys_there(void)
+{
+	uint32_t a = 7, b, c = 0, d;
+
+	__asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return c & 1u << 4;
+}
+
 _Noreturn void
 process_start(void)
 {
@@ -528,6 +538,7 @@ process_start(void)
 		core_die("nothing to run");
 	memcpy(first, (void *)EXOS_MSG, EXOS_MSG_PAGES * AEGIS_PAGE);
 	process()->count_calls = first->count_calls;
+	control()->keys = first->keys && keys_there();
 	err = fd_first(first);
 	if (!err)
 		err = first_exec(first, frame, callee);

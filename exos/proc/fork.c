@@ -33,7 +33,8 @@ struct child {
 
 /* New frames with the content of n <= EXOS_COPY_PAGES pages at va, bound at va in the child. */
 static int
-pages_copy(const struct child *c, uint64_t va, uint32_t n, uint64_t from, uint32_t *pfns)
+pages_copy(const struct child *c, uint64_t va, uint32_t n, uint64_t from, uint32_t key,
+	   uint32_t *pfns)
 {
 	int err = core_frames_alloc(EXOS_CAP_OWN, pfns, n);
 
@@ -43,7 +44,7 @@ pages_copy(const struct child *c, uint64_t va, uint32_t n, uint64_t from, uint32
 	if (!err) {
 		memcpy((uint8_t *)EXOS_COPY + (from - va), (void *)from,
 		       n * AEGIS_PAGE - (from - va));
-		err = core_bind(EXOS_CAP_OWN, c->space, va, pfns, n, PINNED);
+		err = core_bind(EXOS_CAP_OWN, c->space, va, pfns, n, PINNED | AEGIS_BIND_KEY(key));
 	}
 	return err;
 }
@@ -62,7 +63,7 @@ area_copy(struct child *c)
 	struct control *copy = (struct control *)EXOS_COPY;
 	uint32_t stack = 2;
 	uint64_t low = EXOS_AREA + stack * AEGIS_PAGE;
-	int err = pages_copy(c, EXOS_AREA, stack, EXOS_AREA, c->area);
+	int err = pages_copy(c, EXOS_AREA, stack, EXOS_AREA, 0, c->area);
 
 	if (err)
 		return err;
@@ -74,7 +75,7 @@ area_copy(struct child *c)
 	copy->service_calls = 0;
 	memset(copy->calls, 0, sizeof(copy->calls));
 	pages_leave(c->area, stack);
-	err = pages_copy(c, low, EXOS_AREA_PAGES - stack, c->rsp, c->area + stack);
+	err = pages_copy(c, low, EXOS_AREA_PAGES - stack, c->rsp, 0, c->area + stack);
 	pages_leave(c->area + stack, EXOS_AREA_PAGES - stack);
 	return err;
 }
@@ -93,16 +94,17 @@ private_copy(const struct child *c)
 		uint32_t n = bound - i < EXOS_COPY_PAGES ? bound - i : EXOS_COPY_PAGES;
 		uint64_t va = EXOS_HEAP + i * AEGIS_PAGE;
 
-		err = pages_copy(c, va, n, va, heap + i);
+		err = pages_copy(c, va, n, va, EXOS_KEY, heap + i);
 		pages_leave(heap + i, n);
 	}
 	if (err)
 		return err;
-	err = pages_copy(c, EXOS_PRIVATE, PROCESS_PAGES, EXOS_PRIVATE, pfns);
+	err = pages_copy(c, EXOS_PRIVATE, PROCESS_PAGES, EXOS_PRIVATE, EXOS_KEY, pfns);
 	pages_leave(pfns, PROCESS_PAGES);
 	if (err)
 		return err;
-	err = pages_copy(c, (uint64_t)CORE_STATE, CORE_STATE_PAGES, (uint64_t)CORE_STATE, pfns);
+	err = pages_copy(c, (uint64_t)CORE_STATE, CORE_STATE_PAGES, (uint64_t)CORE_STATE, EXOS_KEY,
+			 pfns);
 	if (!err) {
 		copy->spares = 0;
 		memcpy(copy->heap_frames, heap, bound * sizeof(heap[0]));

@@ -237,7 +237,7 @@ kern_first_setup(struct proc *p)
 	err = core_bind(EXOS_CAP_OWN, p->space, EXOS_AREA, frames, EXOS_AREA_PAGES, prot);
 	if (!err)
 		err = core_bind(EXOS_CAP_OWN, p->space, EXOS_PRIVATE, frames + EXOS_AREA_PAGES,
-				EXOS_PRIVATE_PAGES, prot);
+				EXOS_PRIVATE_PAGES, prot | AEGIS_BIND_KEY(EXOS_KEY));
 	c = err ? NULL : core_arena_map(frames, 1, AEGIS_BIND_READ | AEGIS_BIND_WRITE);
 	if (c) {
 		core_setup_fill(BATCH, c, ROLE_PROCESS, p->env, p->space, p->cpu);

@@ -199,6 +199,8 @@ core_async_entry:
 	.hidden core_resume_first, core_resume_rip
 core_resume_first:
 core_resume_call:
+	cmpl	$0, %gs:CONTROL_KEYS
+	jne	core_resume_start	/* closes the private pages on its way */
 	movl	$0, %gs:CONTROL_DEFER
 	cmpl	$0, %gs:CONTROL_PENDING
 	jne	2f
@@ -219,7 +221,13 @@ core_resume_start:
 2:	movl	$1, %gs:CONTROL_DEFER	/* inside the range: an upcall just before it finds the frame */
 	movq	%rsp, %rdi
 	jmp	core_async_entry
-1:	FRAME_RESUME core_resume_rip, core_resume_jump
+1:	cmpl	$0, %gs:CONTROL_KEYS
+	je	4f
+	movl	$PKRU_PROGRAM, %eax
+	xorl	%ecx, %ecx
+	xorl	%edx, %edx
+	wrpkru
+4:	FRAME_RESUME core_resume_rip, core_resume_jump
 
 /* _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]): r15 .. rbp rbx. */
 	.globl core_resume
@@ -255,7 +263,9 @@ core_site_entry:
 	pushfq
 	subq	$FRAME_RFLAGS, %rsp
 	cld
-	cmpq	$CALL_LIMIT, %rax
+	cmpl	$0, %gs:CONTROL_KEYS
+	jne	4f
+5:	cmpq	$CALL_LIMIT, %rax
 	jae	3f
 	leaq	call_handlers(%rip), %r11
 	movq	(%r11,%rax,8), %r11
@@ -280,6 +290,12 @@ core_site_entry:
 3:	movq	%rsp, %rdi
 	HANDLER	call_serve
 	jmp	core_resume_start
+4:	xorl	%eax, %eax
+	xorl	%ecx, %ecx
+	xorl	%edx, %edx
+	wrpkru
+	movq	FRAME_RAX(%rsp), %rax
+	jmp	5b
 
 /* ---- protected control transfer ---- */
 
