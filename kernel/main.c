@@ -114,12 +114,12 @@ struct elf_header {
 	uint64_t entry, phoff, shoff;
 	uint32_t flags;
 	uint16_t ehsize, phentsize, phnum;
-};
+} __attribute__((packed, aligned(4))); /* as members of an archive lie */
 
 struct elf_segment {
 	uint32_t type, flags;
 	uint64_t offset, vaddr, paddr, filesz, memsz, align;
-};
+} __attribute__((packed, aligned(4)));
 
 #define ELF_LOAD  1u
 #define ELF_EXEC  1u
@@ -148,7 +148,7 @@ image_check(struct image *m)
 	const struct elf_header *h = (const struct elf_header *)m->file;
 
 	if (m->length < sizeof(*h) || *(const uint32_t *)h->ident != 0x464c457fu ||
-	    h->phentsize != sizeof(struct elf_segment) || h->phoff > m->length ||
+	    h->phentsize != sizeof(struct elf_segment) || h->phoff > m->length || h->phoff % 4 ||
 	    (uint64_t)h->phnum * h->phentsize > m->length - h->phoff)
 		panic("boot library: not an ELF file");
 	m->low = AEGIS_USER_MAX;
