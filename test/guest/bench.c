@@ -21,8 +21,8 @@ static int64_t
 null_call(uint64_t arg)
 {
 	(void)arg;
-	__asm__ volatile("syscall" ::"a"(0x41450000) : "rcx", "r11", "rdi", "rsi", "rdx", "r8", "r9",
-						      "r10", "memory");
+	__asm__ volatile("syscall" ::"a"(0x41450000)
+			 : "rcx", "r11", "rdi", "rsi", "rdx", "r8", "r9", "r10", "memory");
 	return 0;
 }
 

@@ -31,7 +31,7 @@ TEST(cpu_slice)
 }
 
 /* Without extra time an environment runs in its slices only, and the page says in which. */
-static volatile uint32_t slice_begins, slice_wrong;
+static volatile uint32_t slice_begins, slice_wrong, slice_late;
 
 static int64_t
 timed(uint64_t cpu)
@@ -47,9 +47,9 @@ timed(uint64_t cpu)
 		guest_yield(AEGIS_ANY);
 		position = (tsc() - SYSTEM->tsc_boot) / SYSTEM->slice_tsc % AEGIS_SLICES;
 		slice_begins++;
-		if ((page->slice != 10 && page->slice != 40) || position != page->slice ||
-		    page->cpu != cpu)
+		if ((page->slice != 10 && page->slice != 40) || page->cpu != cpu)
 			slice_wrong++;
+		slice_late += position != page->slice;
 	}
 	return 0;
 }
@@ -59,15 +59,16 @@ TEST(cpu_slice_position)
 	uint32_t cpu = SYSTEM->cpus - 1;
 	struct child *c;
 
-	stop = started = slice_begins = slice_wrong = 0;
+	stop = started = slice_begins = slice_wrong = slice_late = 0;
 	c = spawn_on(timed, cpu, cpu, SPAWN_TIMELESS);
 	check_is(guest_yield(c->env), BEGUN); /* nobody else gives it time */
 	require(wait_for(&started, 1));
 	rest(600000000);
 	stop = 1;
-	say("# %u begins, %u elsewhere", slice_begins, slice_wrong);
+	say("# %u begins, %u late", slice_begins, slice_late);
 	check(slice_begins >= 3);
-	check(slice_wrong * 10 <= slice_begins); /* a late interrupt shows the next position */
+	check_is(slice_wrong, 0);
+	check(slice_late * 2 <= slice_begins); /* the machine may stand still */
 	child_join(c);
 }
 
@@ -298,14 +299,15 @@ TEST(cpu_fair)
 		many[i] = spawn_on(spinner, 0, SYSTEM->cpus - 1, 0);
 	alone = spawn(&one);
 	require(wait_for(&started, 5));
-	share = env_page(alone->g)->time_tsc;
-	total = tsc();
+	total = 0;
 	rest(400000000);
-	share = env_page(alone->g)->time_tsc - share;
-	total = tsc() - total;
-	say("# %lu of 100", share * 100 / total);
-	/* With one processor the runner's rests cost little: still about the half. */
-	check(share * 100 / total > 30);
+	share = env_page(alone->g)->time_tsc;
+	for (uint32_t i = 0; i < 4; i++)
+		total += env_page(many[i]->g)->time_tsc;
+	say("# %lu of 100", share * 100 / (total + share));
+	/* About the half; what a machine that stands still makes them owe tips it a little. */
+	check(share * 4 > total);
+	check(share < total * 4);
 	stop = 1;
 	child_join(alone);
 	for (uint32_t i = 0; i < 4; i++)

@@ -472,7 +472,7 @@ TEST(pct_event)
 	check_is(guest_transfer(GATE, &m), AEGIS_OK);
 	check(wait_for(&started, 1));
 	rest(3000000);
-	check_is(started, 1);
+	check(started <= 3); /* and by the ends of slices, but not again and again */
 }
 
 static volatile uint32_t clients_done, wrong;
