@@ -24,6 +24,7 @@
 #define PERCPU_STACK    8
 #define PERCPU_USER_RSP 16
 #define PERCPU_LOCAL    24
+#define PERCPU_CALLS    32
 
 /* struct regs */
 #define REGS_RIP  136

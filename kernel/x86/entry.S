@@ -75,6 +75,7 @@ syscall_entry:
 	swapgs
 	movq	%rsp, %gs:PERCPU_USER_RSP
 	movq	%gs:PERCPU_STACK, %rsp
+	incl	%gs:PERCPU_CALLS
 	pushq	%rcx			/* struct machine_call: rip */
 	pushq	%r11			/* rflags */
 	pushq	%gs:PERCPU_USER_RSP	/* rsp */

@@ -116,6 +116,7 @@ struct percpu {
 	uint64_t stack;    /* top */
 	uint64_t user_rsp; /* for the first instructions of a call */
 	void *local;       /* machine_local() */
+	uint32_t calls;    /* by user mode since machine_calls_take() */
 	bool released;     /* interrupts may go to the rest of the kernel */
 	uint64_t gdt[9];
 	struct tss tss;

@@ -105,3 +105,18 @@ TEST(trace_ring)
 	check_is(found, 5);
 	pages_unbind(RING, SYSTEM->trace_frame, SYSTEM->trace_pages);
 }
+
+/* The environment's own page counts its calls, as of the last time it was begun. */
+TEST(trace_entries)
+{
+	const volatile struct aegis_env_page *page = env_page(self());
+	uint32_t before;
+
+	guest_yield(AEGIS_ANY);
+	before = page->entries;
+	for (uint32_t i = 0; i < 1000; i++)
+		aegis_null();
+	guest_yield(AEGIS_ANY);
+	check(page->entries - before >= 1001);
+	check(page->entries - before < 1100);
+}
