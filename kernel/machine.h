@@ -30,7 +30,7 @@ struct regs {
 #define MACHINE_USER_SS    0x2bu
 #define MACHINE_FLAGS_USER 0x202u /* interrupts on, all else clear */
 #define MACHINE_FLAGS_MASK \
-	0x240dd5ul /* what user mode may choose: CF PF AF ZF SF TF DF OF NT? AC ID */
+	0x244dd5ul /* what user mode may choose: CF PF AF ZF SF TF DF OF NT AC ID */
 
 #ifdef KERNEL_X86
 #include "x86/inline.h" /* those that must cost no call */

@@ -128,7 +128,7 @@ __wrap_sys_pct_return:
 	shrq	$47, %r11
 	jnz	pct_iret
 	movq	8(%rsp), %r11		/* rflags */
-	andl	$0x240dd5, %r11d	/* MACHINE_FLAGS_MASK */
+	andl	$0x244dd5, %r11d	/* MACHINE_FLAGS_MASK */
 	orl	$0x202, %r11d
 	movq	(%rsp), %rsp
 	swapgs

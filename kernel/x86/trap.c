@@ -39,7 +39,7 @@ _Static_assert(offsetof(struct percpu, local) == PERCPU_LOCAL, "asm.h");
 _Static_assert(offsetof(struct percpu, calls) == PERCPU_CALLS, "asm.h");
 _Static_assert(USER_CS == MACHINE_USER_CS && USER_SS == MACHINE_USER_SS, "asm.h");
 _Static_assert(CALL_BASE == AEGIS_CALL_BASE && CALL_MAX == AEGIS_CALLS, "asm.h");
-_Static_assert(MACHINE_FLAGS_MASK == 0x240dd5, "entry.S");
+_Static_assert(MACHINE_FLAGS_MASK == 0x244dd5, "entry.S");
 _Static_assert(AEGIS_CAUSE_SYSCALL == 32, "entry.S");
 
 static struct {
