@@ -2,7 +2,7 @@
 /* The host channel: claimed once, posted by its owner from its own frames, completed in order. */
 #include "guest.h"
 
-static volatile uint32_t posted, refused;
+static volatile uint32_t posted;
 
 static int64_t
 sender(uint64_t arg)

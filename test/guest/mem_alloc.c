@@ -142,7 +142,7 @@ TEST(mem_clear)
 }
 
 /* The same across accounts: what one environment leaves, the other finds empty. */
-static volatile uint32_t clear_pfn, clear_stage;
+static volatile uint32_t clear_pfn;
 
 static int64_t
 clear_writer(uint64_t arg)

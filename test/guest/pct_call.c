@@ -428,9 +428,10 @@ TEST(pct_send)
 			relax_or_yield();
 		self()->area.defer = 0;
 		require_is(st, BEGUN);
-		for (uint32_t j = 0; j < 2000 && served < i + 1; j++)
+		for (uint32_t j = 0; j < 20 && served < i + 1; j++)
 			guest_yield(AEGIS_ANY);
-		require_is(served, i + 1);
+		require(wait_for(&served, i + 1));
+		check_is(served, i + 1);
 		message_check(&last_message, 31 * i);
 		check_is(last_caller, self()->env);
 	}
