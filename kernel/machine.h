@@ -45,7 +45,7 @@ uint32_t machine_cpu(void);       /* number of this processor, 0 .. machine_cpus
 void *machine_local(void);        /* a word of this processor's own, NULL at first */
 void machine_set_local(void *local);
 uint32_t machine_calls_take(void); /* calls entered on this processor since it was asked last */
-void machine_relax(void); /* in a spin loop */
+void machine_relax(void);          /* in a spin loop */
 uint64_t machine_tsc(void);
 uint64_t machine_gs_base(void); /* of user mode */
 uint64_t machine_fs_base(void);

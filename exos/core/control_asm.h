@@ -15,8 +15,8 @@
 #define CONTROL_FLAGS_AT  144
 #define CONTROL_NUMBER    152
 #define CONTROL_ATTENTION 160
-#define CONTROL_KEYS	164
-#define PKRU_PROGRAM	8 /* no writing with key 1 */
+#define CONTROL_KEYS      164
+#define PKRU_PROGRAM      8 /* no writing with key 1 */
 #define CALL_LIMIT        463
 #define CONTROL_CALLS     256
 

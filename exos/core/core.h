@@ -30,8 +30,8 @@ struct control {
 	uint64_t flags_at;       /* 144: address behind rflags in the first frame */
 	uint64_t number;         /* 152: of the call that is being served */
 	uint32_t attention;      /* 160: not 0: look for signals before returning from a call */
-	uint32_t keys;		    /* 164: not 0: private pages are closed while the program runs */
-	uint64_t traps; /* calls that came by exception */
+	uint32_t keys;           /* 164: not 0: private pages are closed while the program runs */
+	uint64_t traps;          /* calls that came by exception */
 	uint64_t reserved[10];
 	uint32_t calls[512]; /* 256: times each Linux call was served */
 };

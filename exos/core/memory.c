@@ -446,7 +446,7 @@ core_arena_unmap(void *at, uint32_t n)
 
 /* ---- pages of the private heap ---- */
 
-#define HEAP_PROT                                                                                  \
+#define HEAP_PROT \
 	(AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED | AEGIS_BIND_KEY(EXOS_KEY))
 
 /* First run of `count` pages of EXOS_HEAP that are not in use, or EXOS_HEAP_PAGES. */

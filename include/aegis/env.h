@@ -128,7 +128,7 @@ struct aegis_env_page {
 	uint32_t taken_count, taken_kind_last;
 	uint32_t taken[AEGIS_TAKEN_MAX];    /* AEGIS_TAKEN(kind, name) */
 	uint32_t frames_used, frames_limit; /* of the account */
-	uint32_t entries, upcalls; /* calls before this slice; upcalls delivered */
+	uint32_t entries, upcalls;          /* calls before this slice; upcalls delivered */
 };
 
 /* The system page. */
