@@ -61,8 +61,9 @@ TEST(cpu_slice_position)
 
 	stop = started = slice_begins = slice_wrong = slice_late = 0;
 	c = spawn_on(timed, cpu, cpu, SPAWN_TIMELESS);
-	check_is(guest_yield(c->env), BEGUN); /* nobody else gives it time */
-	require(wait_for(&started, 1));
+	for (uint32_t i = 0; i < 1000 && !started; i++)
+		guest_yield(c->env); /* nobody else gives it time */
+	require_is(started, 1);
 	rest(300000000);
 	check(wait_for(&slice_begins, 3));
 	stop = 1;
@@ -87,16 +88,19 @@ idler(uint64_t arg)
 TEST(cpu_timeless)
 {
 	struct child *c;
+	uint32_t before;
 
 	started = 0;
 	c = spawn_on(idler, 0, 0, SPAWN_TIMELESS);
 	rest(20000000);
 	check_is(started, 0);
 	check_is(env_info(c->env)->state, AEGIS_STATE_READY);
-	check_is(guest_yield(c->env), BEGUN);
-	check_is(started, 1);
+	for (uint32_t i = 0; i < 1000 && !started; i++)
+		check_is(guest_yield(c->env), BEGUN);
+	before = started; /* a slice may end in between */
+	check(before > 0);
 	rest(20000000);
-	check_is(started, 1);
+	check_is(started, before);
 	child_end(c);
 }
 
