@@ -6,7 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 CC = gcc
 
 .DEFAULT_GOAL := all
-.PHONY: all run gdb test check prove size docs bench clean help nightly
+.PHONY: all run gdb test check prove size docs clean help
 .DELETE_ON_ERROR:
 
 include kernel/kernel.mk
@@ -62,6 +62,10 @@ docs:
 check: setup-check
 	@tools/check
 
+prove:
+	@tools/setup prove
+	@test/proof/run
+
 clean:
 	rm -rf build exo
 
@@ -72,7 +76,6 @@ help:
 	@echo 'make gdb     the shell, waiting for gdb'
 	@echo 'make check   format, lint, static analysis, stack depths'
 	@echo 'make prove   model checking and proofs'
-	@echo 'make bench   measurements'
 	@echo 'make size    lines by file'
 	@echo 'make docs    docs/abi.md from include/aegis'
 	@echo 'make clean   removes what was built'

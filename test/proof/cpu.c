@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Processor time: no time is lost or counted twice when an environment leaves; what an epilogue takes
+ * beyond its bound is owed, and each turn pays a slice of it; rings and the heap of sleepers keep
+ * their shape; an event between the look and the sleep is not missed.
+ *
+ * State: three environments, arbitrary but for numbers and the invariants of rings and heap.
+ */
+#include "machine.h"
+#include "kernel/cpu.c"
+
+struct env *env_table[AEGIS_ENVS];
+struct account accounts[ACCOUNTS];
+struct frame *frames;
+uint32_t frame_count;
+struct lock node_lock, mem_lock;
+bool chaos_on;
+/* Objects of their own, so that a pointer to one is not an address in an array. */
+static struct env env1, env2, env3;
+static struct aegis_env_page page1, page2, page3;
+static struct aegis_system_page the_system_page;
+static struct aegis_area area0;
+static bool env_held[4];
+
+static struct env *
+env_of(uint32_t n)
+{
+	return n == 1 ? &env1 : n == 2 ? &env2 : &env3;
+}
+
+static struct aegis_env_page *
+page_of(uint32_t n)
+{
+	return n == 1 ? &page1 : n == 2 ? &page2 : &page3;
+}
+
+void *
+machine_frame(uint32_t pfn)
+{
+	(void)pfn;
+	return &area0;
+}
+
+void *
+machine_local(void)
+{
+	return cpus[machine_me].env;
+}
+
+void
+machine_set_local(void *local)
+{
+	(void)local;
+}
+
+struct env *
+current(void)
+{
+	return cpus[machine_me].env;
+}
+
+struct env *
+env_lock(uint32_t number, uint32_t generation)
+{
+	if (number == 0 || number > 3 || (generation && env_of(number)->generation != generation))
+		return NULL;
+	PROVE(!env_held[number], "a lock is not taken twice");
+	env_held[number] = true;
+	return env_of(number);
+}
+
+void
+env_unlock(const struct env *e)
+{
+	PROVE(env_held[e->number], "a lock that is released was held");
+	env_held[e->number] = false;
+}
+
+_Noreturn void
+env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
+{
+	(void)e;
+	(void)reason;
+	(void)at;
+	(void)addr;
+	STOP();
+	for (;;)
+		;
+}
+
+status
+env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out)
+{
+	(void)cap;
+	(void)rights;
+	*out = env_lock(env, 0);
+	return *out ? AEGIS_OK : AEGIS_NO_SUCH;
+}
+
+void
+irq_ports_load(const struct env *e, bool allow)
+{
+	(void)e;
+	(void)allow;
+}
+
+void
+space_load(struct space *s)
+{
+	(void)s;
+}
+
+void
+space_unload(void)
+{
+}
+
+void
+tlb_serve(void)
+{
+}
+
+void
+upcall_post(struct env *e, uint32_t reason)
+{
+	(void)e;
+	(void)reason;
+}
+
+void
+upcall_deliver(struct env *e, struct regs *regs)
+{
+	(void)e;
+	(void)regs;
+}
+
+void
+pct_recall(struct env *e)
+{
+	e->caller = 0;
+}
+
+void
+revoke_poll(uint64_t now)
+{
+	(void)now;
+}
+
+uint64_t
+revoke_deadline(void)
+{
+	return AEGIS_NEVER;
+}
+
+const char *
+option_find(const char *name)
+{
+	(void)name;
+	return NULL;
+}
+
+static void
+state_any(void)
+{
+	machine_me = 0;
+	locks_held = 0;
+	system_page = &the_system_page;
+	for (uint32_t i = 0; i < AEGIS_CPUS; i++) {
+		cpus[i].lock.held = 0;
+		cpus[i].heap_count = 0;
+		cpus[i].ring = 0;
+		cpus[i].env = NULL;
+	}
+	for (uint32_t i = 0; i < ACCOUNTS; i++)
+		accounts[i].ring[0] = 0;
+	the_system_page.ready[0] = 0;
+	for (uint32_t i = 1; i < 4; i++) {
+		env_table[i] = env_of(i);
+		env_of(i)->number = i;
+		env_of(i)->page = page_of(i);
+		env_of(i)->account = 1 + (nondet_bool() ? 1 : 0);
+		env_of(i)->cpu = 0;
+		env_of(i)->setup.cpu = 0;
+		env_of(i)->queued = false;
+		env_of(i)->heap = 0;
+		env_of(i)->ports[0].n = 0;
+		env_held[i] = false;
+	}
+}
+
+void
+proof_cpu_leave(void)
+{
+	struct env *e = env_of(1);
+	uint64_t used, debt, began, epilogue, spent;
+
+	state_any();
+	cpus[0].env = e;
+	used = e->used;
+	debt = e->debt;
+	began = cpus[0].began;
+	epilogue = e->epilogue;
+	cpu_leave(e);
+	spent = cpus[0].began - began;
+	PROVE(e->used == used + spent, "the time since it began is its own, and nobody else's");
+	PROVE(page_of(1)->time_tsc == e->used, "and shown");
+	PROVE(e->epilogue == 0 && cpus[0].env == NULL, "the epilogue is over");
+	PROVE(IMPLIES(!epilogue, e->debt == debt), "no debt without an epilogue");
+	PROVE(IMPLIES(epilogue && cpus[0].began - epilogue > epilogue_tsc,
+		      e->debt == debt + (cpus[0].began - epilogue - epilogue_tsc)),
+	      "what it took beyond the bound is owed");
+	PROVE(IMPLIES(epilogue && cpus[0].began - epilogue <= epilogue_tsc, e->debt == debt),
+	      "an epilogue in time costs nothing");
+	REACH(e->debt > debt);
+}
+
+void
+proof_cpu_debt(void)
+{
+	struct env *e = env_of(1);
+	uint64_t debt;
+	bool paid;
+
+	state_any();
+	ASSUME(slice_tsc > 0);
+	debt = e->debt;
+	paid = debt_pay(e);
+	PROVE(paid == (debt > 0), "who owes passes its turn");
+	PROVE(debt - e->debt == (debt < slice_tsc ? debt : slice_tsc), "and pays a slice by it");
+	PROVE(IMPLIES(paid, page_of(1)->overrun_tsc == e->debt), "and sees it");
+	REACH(paid && e->debt > 0);
+	REACH(paid && e->debt == 0);
+}
+
+static bool
+heap_ordered(const struct cpu *c)
+{
+	for (uint32_t i = 0; i < 3; i++) {
+		if (i >= c->heap_count)
+			continue;
+		if (c->heap[i] == 0 || c->heap[i] > 3 || env_table[c->heap[i]]->heap != i + 1)
+			return false;
+		if (i && env_table[c->heap[(i - 1) / 2]]->deadline > env_table[c->heap[i]]->deadline)
+			return false;
+	}
+	return true;
+}
+
+void
+proof_cpu_heap(void)
+{
+	struct cpu *c = &cpus[0];
+	uint32_t out = nondet_u32();
+
+	state_any();
+	ASSUME(out >= 1 && out <= 3);
+	for (uint32_t i = 1; i < 4; i++)
+		_heap_insert(c, env_of(i));
+	PROVE(heap_ordered(c) && c->heap_count == 3, "sleepers are in order of deadlines");
+	PROVE(env_of(c->heap[0])->deadline <= env_of(out)->deadline, "the first deadline is on top");
+	_heap_remove(c, env_of(out));
+	PROVE(heap_ordered(c) && c->heap_count == 2 && !env_of(out)->heap, "also after one went");
+	REACH(c->heap[0] != 1);
+}
+
+void
+proof_cpu_ring(void)
+{
+	struct cpu *c = &cpus[0];
+	uint32_t out = nondet_u32(), seen = 0, number;
+
+	state_any();
+	ASSUME(out >= 1 && out <= 3);
+	for (uint32_t i = 1; i < 4; i++)
+		_ring_insert(c, 0, env_of(i));
+	_ring_remove(c, 0, env_of(out));
+	PROVE(the_system_page.ready[0] == 2 && !env_of(out)->queued, "ready environments are counted");
+	for (uint32_t i = 0; i < 2; i++) {
+		number = ring_take(c);
+		PROVE(number && number != out && !(seen & 1u << number), "each gets its turn, once");
+		seen |= 1u << number;
+	}
+	PROVE(c->ring == 0 && ring_take(c) == 0, "then nobody is left");
+	check_locks();
+	REACH(env_of(1)->account != env_of(2)->account && env_of(2)->account == env_of(3)->account);
+}
+
+/* A wake before the sleep keeps the environment awake; one after it ends the sleep. */
+void
+proof_cpu_wake(void)
+{
+	struct env *e = env_of(1);
+	uint32_t seen = nondet_u32();
+	bool early = nondet_bool();
+
+	state_any();
+	cpus[0].env = e;
+	e->state = AEGIS_STATE_RUNNING;
+	seen = page_of(1)->events;
+	if (early) {
+		env_lock(1, 0);
+		cpu_wake(e);
+		env_unlock(e);
+		PROVE(e->state == AEGIS_STATE_RUNNING, "a wake does not disturb who runs");
+		e->kill = 0;
+		PROVE(sys_sleep(seen, AEGIS_NEVER, 0) < 0, "the sleep sees the event");
+		PROVE(e->state == AEGIS_STATE_RUNNING && !env_held[1], "and does not begin");
+		return;
+	}
+	e->deadline = nondet_u64();
+	env_lock(1, 0);
+	cpu_leave(e);
+	cpu_sleep(e);
+	PROVE(IMPLIES(e->deadline != AEGIS_NEVER, e->heap == 1), "who has a deadline is in the heap");
+	e->setup.flags = AEGIS_SETUP_EXTRA;
+	cpu_wake(e);
+	PROVE(e->state == AEGIS_STATE_READY && e->queued && !e->heap, "the wake ends the sleep");
+	PROVE(!e->accepts, "it accepts no transfer any more");
+	env_unlock(e);
+	check_locks();
+	REACH(e->deadline == AEGIS_NEVER);
+}
