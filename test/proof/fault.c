@@ -128,7 +128,7 @@ proof_fault_sync(void)
 		      f->rax == before.rax && f->rdi == before.rdi && f->cause == (uint32_t)cause,
 	      "the frame has the interrupted context");
 	PROVE(((const struct aegis_area *)page0)->defer == 1, "asynchronous ones wait");
-	REACH(self.setup.area_pages == 3 && (reached & 2) && before.rsp == stack_to() - 1280);
+	REACH(self.setup.area_pages == 3 && (reached & 2) && before.rsp == stack_to() - 768);
 }
 
 void
