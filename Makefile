@@ -30,7 +30,7 @@ exo: $(HOST_OBJECTS)
 build/aegis.elf: build/kernel/aegis.elf
 	@ln -sf kernel/aegis.elf $@
 
-all: exo build/aegis.elf build/exos $(LIBOSES)
+all: exo build/aegis.elf build/exos build/libexos.a $(LIBOSES)
 
 # An interactive shell; with input from a pipe, that is its script.
 run: setup-build

@@ -11,7 +11,7 @@ EXOS_CFLAGS = -std=gnu11 -O2 -g -ffreestanding -fPIC -fvisibility=hidden -mno-re
 
 EXOS_SOURCES = $(wildcard exos/start/*.[cS] exos/upcall/*.[cS] exos/core/*.c exos/vm/*.c \
 	exos/proc/*.c exos/signal/*.c exos/fd/*.c exos/linux/*.[cS] exos/ipc/*.c exos/tty/*.c \
-	exos/fs/*.c exos/service/*.c exos/super/*.c exos/lib/*.c)
+	exos/fs/*.c exos/service/*.c exos/super/*.c exos/lib/*.c exos/api/*.[cS])
 EXOS_OBJECTS = $(patsubst %,$(X)/%.o,$(EXOS_SOURCES))
 
 $(X)/%.c.o: %.c exos/exos.mk
@@ -22,13 +22,27 @@ $(X)/%.S.o: %.S exos/exos.mk
 	@mkdir -p $(@D)
 	$(CC) $(EXOS_CFLAGS) -MMD -MP -c -o $@ $<
 
-build/exos: $(EXOS_OBJECTS) exos/exos.ld
+build/exos: $(EXOS_OBJECTS) exos/exos.ld exos/exos.map
 	$(CC) -nostdlib -shared -Wl,-Bsymbolic -Wl,--build-id=none -Wl,--hash-style=both \
 		-Wl,-soname,linux-vdso.so.1 -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 		-Wl,--gc-sections -Wl,--no-undefined -Wl,-e,exos_entry -T exos/exos.ld \
+		-Wl,--version-script=exos/exos.map \
 		-o $@ $(EXOS_OBJECTS)
 
 -include $(EXOS_OBJECTS:.o=.d)
+
+# What programs that know ExOS link (include/exos/api.h).
+CLIENT_OBJECTS = $(patsubst %,$(X)/%.o,$(wildcard libexos/*.[cS]))
+CLIENT_CFLAGS = -std=gnu11 -O2 -g -fPIC -Iinclude -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wundef -Wvla
+
+$(X)/libexos/%.o: libexos/% include/exos/calls.def exos/exos.mk
+	@mkdir -p $(@D)
+	$(CC) $(CLIENT_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/libexos.a: $(CLIENT_OBJECTS)
+	@rm -f $@
+	ar rcs $@ $(CLIENT_OBJECTS)
 
 .PHONY: exos-objects
 exos-objects: $(EXOS_OBJECTS)

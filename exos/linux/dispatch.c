@@ -5,6 +5,7 @@
  * What nobody
  * serves answers -ENOSYS, is counted, and is named in the log the first time a process asks.
  */
+#include "exos/api/api.h"
 #include "exos/core/core.h"
 #include "exos/linux/call.h"
 #include "exos/linux/calls.h"
@@ -70,7 +71,8 @@ const call_handler call_handlers[LX_NR_LIMIT] = {
 int64_t
 call_dispatch(struct call *c)
 {
-	call_handler h = c->number < LX_NR_LIMIT ? call_handlers[c->number] : NULL;
+	call_handler h =
+		c->number < LX_NR_LIMIT ? call_handlers[c->number] : api_handler(c->number);
 
 	control()->calls[c->number < 511 ? c->number : 511]++;
 	return h ? h(c) : call_whole(c);

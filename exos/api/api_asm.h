@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+/* Numbers of the library's own calls: far from Linux's and from the kernel's. */
+#ifndef EXOS_API_API_ASM_H
+#define EXOS_API_API_ASM_H
+
+#define EXOS_CALL_BASE 0x45580000
+
+#endif
