@@ -63,6 +63,7 @@ sys_power_off(uint32_t cap, uint32_t code)
 		return st;
 	if (code > 255)
 		return AEGIS_BAD_ARG;
+	chaos_report();
 	log_print("power off, status %u\n", code);
 	machine_off(MACHINE_OFF_CLEAN);
 }

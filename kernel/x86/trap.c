@@ -126,7 +126,7 @@ fault_address(void)
 	return address;
 }
 
-/* The debug registers are the kernel's and unused, so only the cause needs to be taken back. */
+/* The debug registers are the kernel's (step.c), so only the cause needs to be taken back. */
 static void
 debug_status_clear(void)
 {
@@ -141,10 +141,21 @@ user_checked(struct regs *regs)
 	regs->rflags = (regs->rflags & MACHINE_FLAGS_MASK) | FLAGS_FIXED;
 }
 
+/* Every way to user mode with all registers. */
+static void
+user_leave(struct regs *regs)
+{
+	user_checked(regs);
+	if (__builtin_expect(chaos_stepping, 0))
+		step_leave(regs);
+}
+
 void
 trap_user(struct regs *regs)
 {
-	if (regs->vector >= 32) {
+	if (__builtin_expect(chaos_stepping, 0) && step_enter(regs)) {
+		debug_status_clear();
+	} else if (regs->vector >= 32) {
 		interrupt((uint32_t)regs->vector, regs);
 	} else {
 		uint64_t address = 0;
@@ -155,7 +166,7 @@ trap_user(struct regs *regs)
 			debug_status_clear();
 		trap_exception(regs, address);
 	}
-	user_checked(regs);
+	user_leave(regs);
 }
 
 void
@@ -179,9 +190,11 @@ trap_iret_fault(struct regs *regs)
 	regs->rsp = frame[3];
 	regs->vector = AEGIS_CAUSE_PROTECTION;
 	regs->error = 0;
+	if (chaos_stepping)
+		step_enter(regs);
 	user_checked(regs);
 	trap_exception(regs, 0);
-	user_checked(regs);
+	user_leave(regs);
 }
 
 void
@@ -209,6 +222,6 @@ machine_enter_regs(const struct regs *from)
 {
 	struct regs regs = *from;
 
-	user_checked(&regs);
+	user_leave(&regs);
 	trap_leave(&regs);
 }

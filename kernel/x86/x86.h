@@ -182,6 +182,10 @@ void trap_iret_fault(struct regs *regs);
 void trap_ist(struct regs *regs);
 _Noreturn void trap_leave(struct regs *regs); /* entry.S */
 
+/* ---- step.c: only while chaos_stepping ---- */
+bool step_enter(struct regs *regs); /* true: nothing happened that user mode should hear of */
+void step_leave(struct regs *regs); /* last of all: regs go to user mode as they are */
+
 /* ---- acpi.c ---- */
 struct acpi {
 	bool present;

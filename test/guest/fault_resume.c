@@ -44,6 +44,7 @@ note_depth(struct aegis_frame *f, uint32_t pending)
 
 /* Exceptions in a loop whose every register and flag is checked; answers how many were wrong. */
 __asm__(".text\n"
+	".globl resume_loop\n"
 	"resume_loop:\n"
 	"	pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
 	"	movq %rdi, %r15\n"
