@@ -246,7 +246,6 @@ _sleep_end(struct env *e)
 	if (e->heap)
 		cpu_unready(e);
 	e->accepts = false;
-	e->returns_to_sleep = false;
 	e->cpu = e->setup.cpu;
 	cpu_ready(e);
 }

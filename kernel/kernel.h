@@ -236,7 +236,7 @@ struct env {
 		SAVED_CALL
 	} saved;               /* regs, fs, gs, pkru; FULL: and vector */
 	bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
-	bool returns_to_sleep; /* entered by transfer out of that sleep */
+	bool returns_to_sleep; /* entered by transfer out of that sleep, not returned since */
 	uint32_t kill;     /* reason for which the processor that runs it is to end it, 0: none */
 	bool queued;       /* in its processor's ring */
 	uint32_t seen;     /* event count it sleeps on */

@@ -11,18 +11,17 @@ enum {
 #define EXOS_DIRECT(name)
 #include <exos/calls.def>
 #undef EXOS_CALL
+#undef EXOS_DIRECT
 	API_CALLS
 };
-
-#define EXOS_CALL(name) int64_t api_##name(struct call *c);
-#include <exos/calls.def>
-#undef EXOS_CALL
 
 /* clang-format off */
 static const call_handler handlers[API_CALLS] = {
 #define EXOS_CALL(name) [API_##name] = api_##name,
+#define EXOS_DIRECT(name)
 #include <exos/calls.def>
 #undef EXOS_CALL
+#undef EXOS_DIRECT
 };
 /* clang-format on */
 

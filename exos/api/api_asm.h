@@ -4,5 +4,6 @@
 #define EXOS_API_API_ASM_H
 
 #define EXOS_CALL_BASE 0x45580000
+#define EXOS_EVENTS    0x7f7feff08010 /* the event count in the environment page */
 
 #endif

@@ -16,6 +16,9 @@
 #define CONTROL_NUMBER    152
 #define CONTROL_ATTENTION 160
 #define CONTROL_KEYS      164
+#define CONTROL_SERVE     176
+#define CONTROL_SERVE_FS  184
+#define CONTROL_LIGHT     192
 #define PKRU_PROGRAM      8 /* no writing with key 1 */
 #define CALL_LIMIT        463
 #define CONTROL_CALLS     256

@@ -28,6 +28,9 @@ _Static_assert(FIRST_FRAME == EXOS_AREA_PAGES * AEGIS_PAGE - AEGIS_FRAME_SIZE, "
 _Static_assert(offsetof(struct control, number) == CONTROL_NUMBER, "assembly");
 _Static_assert(offsetof(struct control, attention) == CONTROL_ATTENTION, "assembly");
 _Static_assert(offsetof(struct control, keys) == CONTROL_KEYS, "assembly");
+_Static_assert(offsetof(struct control, serve_entry) == CONTROL_SERVE, "assembly");
+_Static_assert(offsetof(struct control, serve_fs) == CONTROL_SERVE_FS, "assembly");
+_Static_assert(offsetof(struct control, light_rsp) == CONTROL_LIGHT, "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, deferred) == FRAME_DEFERRED, "assembly");
@@ -154,6 +157,13 @@ core_block_accepting(uint32_t seen, uint64_t deadline_ns)
 	return block(seen, core_tsc_at(deadline_ns), AEGIS_SLEEP_ACCEPT);
 }
 
+int64_t
+core_park(uint32_t seen, uint64_t deadline_tsc)
+{
+	core_spares_fill();
+	return aegis_sleep(seen, deadline_tsc, AEGIS_SLEEP_ACCEPT);
+}
+
 void
 core_yield(void)
 {
@@ -217,6 +227,7 @@ core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uin
 	c->stack_top = EXOS_AREA + EXOS_AREA_PAGES * AEGIS_PAGE;
 	c->flags_at = c->stack_top - AEGIS_FRAME_SIZE + FRAME_RSP;
 	c->role = role;
+	c->home_cpu = cpu;
 	c->env = env;
 	c->space = space;
 }

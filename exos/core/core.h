@@ -32,7 +32,15 @@ struct control {
 	uint32_t attention;      /* 160: not 0: look for signals before returning from a call */
 	uint32_t keys;           /* 164: not 0: private pages are closed while the program runs */
 	uint64_t traps;          /* calls that came by exception */
-	uint64_t reserved[10];
+	uint64_t serve_entry;    /* 176: where transfers enter the program */
+	uint64_t serve_fs;       /* 184: FS base there */
+	uint64_t light_rsp;   /* 192: context of a program that gave the processor away, 0: none */
+	struct serve *serve;  /* private heap; exos/api/serve.c */
+	uint32_t home_cpu;    /* as in the environment's setup */
+	uint32_t setup_flags; /* the same: AEGIS_SETUP_* */
+	uint32_t api_env; /* whose the words from serve_entry on are, not those of fork's child */
+	uint32_t gates;   /* bit n: gate n is in use */
+	uint64_t reserved[4];
 	uint32_t calls[512]; /* 256: times each Linux call was served */
 };
 

@@ -42,6 +42,7 @@ size_t core_copy(void *to, const void *from, size_t n);
 size_t core_clear(void *to, size_t n);
 _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
 extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];
+extern const char core_serve_entry[], core_serve_entry_keys[];
 extern const char core_site_entry[];
 extern const char core_resume_first[], core_resume_rip[];
 extern const char core_copy_start[], core_copy_end[], core_copy_fault[];
@@ -57,6 +58,9 @@ void service_log(const char *text, uint32_t n); /* service role: a line for the 
  */
 void core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uint32_t env,
 		     uint32_t space, uint32_t cpu);
+/* Sleeps, open to transfers, without a context: who is woken begins at core_start. Answers if it does
+ * not sleep. */
+int64_t core_park(uint32_t seen, uint64_t deadline_tsc);
 int core_block_accepting(uint32_t seen, uint64_t deadline_ns);
 int64_t svc_call_gate(uint32_t gate, struct svc *s);
 

@@ -6,6 +6,7 @@
  * files are opened, headers are read and checked.  From vm_reset on there is no way back: what
  * fails then ends the process.  Text and data are mapped from the file and come in page by page.
  */
+#include "exos/api/api.h"
 #include "exos/core/priv.h"
 #include "exos/linux/calls.h"
 #include "exos/linux/elf.h"
@@ -388,6 +389,7 @@ program_enter(struct exec *x, struct aegis_frame *frame, uint64_t callee[6])
 				    : x->program.image.entry + x->program.bias;
 	fd_exec();
 	signal_exec();
+	api_exec();
 	process()->clear_child_tid = 0;
 	name_set(x->path);
 	service_tell(x);

@@ -69,6 +69,7 @@ area_copy(struct child *c)
 		return err;
 	copy->env = c->env;
 	copy->space = c->space;
+	copy->home_cpu = c->cpu;
 	copy->resume_rsp = c->rsp;
 	copy->area.pending = 0;
 	copy->area.defer = 1;

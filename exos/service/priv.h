@@ -373,6 +373,7 @@ void signal_group(struct service *sv, int32_t pgid, const struct sig *sig);
 bool group_exists(struct service *sv, int32_t pgid, int32_t *session);
 /* leaving: counts as if it were gone, or NULL */
 bool group_orphaned(struct service *sv, int32_t pgid, const struct proc *leaving);
+int64_t op_peer(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_kill(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_group(struct service *sv, struct proc *p, struct svc *s);
 

@@ -147,6 +147,8 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 	case SVC_LIST:
 	case SVC_TIMES:
 		return op_figures(sv, p, s);
+	case SVC_PEER:
+		return op_peer(sv, p, s);
 	case SVC_ALARM:
 		p->alarm_ns = s->a;
 		kern_wake_self();

@@ -93,6 +93,21 @@ kill_permitted(const struct proc *p, const struct proc *target, int32_t signal)
 	return signal == LX_SIGCONT && p->sid == target->sid;
 }
 
+/* Who may signal a process may call it, if that accepts: the name it was made under, for CALL alone. */
+int64_t
+op_peer(struct service *sv, struct proc *p, struct svc *s)
+{
+	struct proc *target = s->a < PID_MAX ? proc_find(sv, (int32_t)s->a) : NULL;
+	int err;
+
+	if (!target || target->state != PROC_LIVE)
+		return -ESRCH;
+	if (!kill_permitted(p, target, 0))
+		return -EPERM;
+	err = kern_grant(target->slot, p->env, AEGIS_CALL, EXOS_CAP_PEER);
+	return err ? err : (int64_t)target->env;
+}
+
 static bool
 kill_means(struct service *sv, const struct proc *p, const struct proc *target, int64_t which)
 {

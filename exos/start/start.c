@@ -7,6 +7,7 @@
  * and processes begin at core_begin_entry with a control page that their maker filled, and come to
  * core_start.
  */
+#include "exos/api/api.h"
 #include "exos/core/priv.h"
 #include "exos/proc/process.h"
 #include "exos/service/service.h"
@@ -108,6 +109,8 @@ boot_start(const struct aegis_boot_page *boot)
 _Noreturn void
 core_start(void)
 {
+	if (control()->role == ROLE_PROCESS)
+		api_unpark();
 	core_state_init();
 	if (control()->role == ROLE_SERVICE)
 		service_start();

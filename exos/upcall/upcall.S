@@ -15,6 +15,7 @@
 #define AEGIS_BASE 0x41450000
 
 	.text
+	.hidden core_light_begin
 	.hidden core_start, upcall_fault, upcall_async, service_call
 
 	.globl core_begin_entry
@@ -39,7 +40,10 @@ core_begin_entry:
 	popq	%rbx
 	movabsq	$1 << 62, %rax
 	ret
-1:	movq	%gs:CONTROL_STACK, %rsp
+1:	movq	%gs:CONTROL_LIGHT, %rsp
+	testq	%rsp, %rsp
+	jnz	core_light_begin
+	movq	%gs:CONTROL_STACK, %rsp
 	subq	$512, %rsp		/* leaves the first frame's place free */
 	xorl	%ebp, %ebp
 	call	core_start

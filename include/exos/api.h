@@ -45,6 +45,8 @@ struct exos_self {
 /* 0; -EFAULT; -EINVAL: size is too small for anything. */
 int64_t exos_self(struct exos_self *self);
 
+#include "ipc.h"
+
 #ifdef __cplusplus
 }
 #endif

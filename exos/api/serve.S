@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Entry of calls into a program, and ways for it to give the processor away.
+ *
+ * 1. core_serve_entry is entered by the kernel with the message in registers, on the program's stack
+ *    for calls, upcalls deferred, the upcall stack empty.  Only rcx and r11 may be changed.
+ * 2. A program that gives the processor away by a call of its own needs no more saved than a function
+ *    keeps: FS base, MXCSR and x87 control word, r15 r14 r13 r12 rbp rbx, return address, from light_rsp
+ *    upwards on its own stack.  light_rsp is not 0 only while it is away.
+ */
+#include "exos/core/control_asm.h"
+#include "api_asm.h"
+
+#define AEGIS_BASE 0x41450000
+
+	.text
+	.hidden core_async_entry
+
+	.globl	core_serve_entry_keys, core_serve_entry
+	.hidden	core_serve_entry_keys, core_serve_entry
+core_serve_entry_keys:
+	movq	%rax, %r11
+	movq	%rdx, %gs:CONTROL_TARGET
+	movl	$PKRU_PROGRAM, %eax
+	xorl	%ecx, %ecx
+	xorl	%edx, %edx
+	wrpkru
+	movq	%gs:CONTROL_TARGET, %rdx
+	movq	%r11, %rax
+core_serve_entry:
+	movq	%gs:CONTROL_SERVE_FS, %rcx
+	wrfsbase %rcx
+	movl	$0, %gs:CONTROL_DEFER
+	cmpl	$0, %gs:CONTROL_PENDING
+	jne	1f
+	jmp	*%gs:CONTROL_SERVE
+	/* Something is to be told: as if it had come at the program's first instruction. */
+1:	movl	$1, %gs:CONTROL_DEFER
+	movq	%rsp, %gs:FIRST_FRAME + FRAME_RSP
+	movq	%rdi, %gs:FIRST_FRAME + FRAME_RDI
+	movq	%rsi, %gs:FIRST_FRAME + FRAME_RSI
+	movq	%rdx, %gs:FIRST_FRAME + FRAME_RDX
+	movq	%r10, %gs:FIRST_FRAME + FRAME_R10
+	movq	%r8, %gs:FIRST_FRAME + FRAME_R8
+	movq	%r9, %gs:FIRST_FRAME + FRAME_R9
+	movq	%rax, %gs:FIRST_FRAME + FRAME_RAX
+	movq	%gs:CONTROL_SERVE, %rcx
+	movq	%rcx, %gs:FIRST_FRAME + FRAME_RIP
+	movq	%gs:CONTROL_FLAGS_AT, %rsp
+	pushfq
+	subq	$FRAME_RFLAGS, %rsp
+	movq	%rsp, %rdi
+	jmp	core_async_entry
+
+/* ---- giving the processor away ---- */
+
+.macro LIGHT_SAVE
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	subq	$8, %rsp
+	stmxcsr	(%rsp)
+	fnstcw	4(%rsp)
+	rdfsbase %rax
+	pushq	%rax
+	movl	$1, %gs:CONTROL_DEFER
+	movq	%rsp, %gs:CONTROL_LIGHT
+.endm
+
+/* The processor was not left: rax is why. */
+.macro LIGHT_DROP
+	movq	$0, %gs:CONTROL_LIGHT
+	addq	$64, %rsp
+.endm
+
+/* What is pending is told now; eax survives. */
+.macro DEFER_END
+	movl	$0, %gs:CONTROL_DEFER
+	cmpl	$0, %gs:CONTROL_PENDING
+	je	9f
+	pushq	%rax
+	movl	$AEGIS_BASE, %eax	/* null */
+	syscall
+	popq	%rax
+9:
+.endm
+
+	.globl	core_light_begin
+	.hidden	core_light_begin
+core_light_begin:
+	movq	$0, %gs:CONTROL_LIGHT
+	popq	%rax
+	wrfsbase %rax
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	addq	$8, %rsp
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	cmpl	$0, %gs:CONTROL_KEYS
+	jne	2f
+1:	DEFER_END
+	xorl	%eax, %eax
+	ret
+2:	movl	$PKRU_PROGRAM, %eax
+	xorl	%ecx, %ecx
+	xorl	%edx, %edx
+	wrpkru
+	jmp	1b
+
+/* int64_t exos_send(uint32_t gate, const struct exos_msg *msg) */
+	.globl	exos_send
+	.type	exos_send, @function
+exos_send:
+	movl	%edi, %ecx
+	movq	%rsi, %r11
+	movq	0(%r11), %rdi
+	movq	8(%r11), %rsi
+	movq	16(%r11), %rdx
+	movq	24(%r11), %r8
+	movq	32(%r11), %r9
+	movq	40(%r11), %r10
+	LIGHT_SAVE
+	xorl	%ebx, %ebx
+	xorl	%ebp, %ebp
+	xorl	%r12d, %r12d
+	xorl	%r13d, %r13d
+	xorl	%r14d, %r14d
+	xorl	%r15d, %r15d
+	movq	%rcx, %rax
+	shlq	$32, %rax
+	orq	$AEGIS_BASE + 30, %rax
+	syscall
+	movq	16(%rsp), %r15
+	movq	24(%rsp), %r14
+	movq	32(%rsp), %r13
+	movq	40(%rsp), %r12
+	movq	48(%rsp), %rbp
+	movq	56(%rsp), %rbx
+	LIGHT_DROP
+	DEFER_END
+	movq	%rax, %rdi
+	jmp	api_light_error
+	.size	exos_send, . - exos_send
+	.hidden	api_light_error
+
+/* uint32_t exos_events(void) */
+	.globl	exos_events
+	.type	exos_events, @function
+exos_events:
+	movabsl	EXOS_EVENTS, %eax
+	ret
+	.size	exos_events, . - exos_events
+
+/* ---- words that C has no name for ---- */
+	.globl	api_fs_read, api_modes_read, api_state_write
+	.hidden	api_fs_read, api_modes_read, api_state_write
+api_fs_read:
+	rdfsbase %rax
+	ret
+api_modes_read:
+	pushq	$0
+	stmxcsr	(%rsp)
+	fnstcw	4(%rsp)
+	popq	%rax
+	ret
+api_state_write:		/* (uint64_t fs, uint64_t modes) */
+	wrfsbase %rdi
+	pushq	%rsi
+	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	popq	%rax
+	ret
+
+	.section .note.GNU-stack, "", @progbits
