@@ -32,7 +32,6 @@ struct node nodes[NODES];
 static struct lock pool_lock;
 static uint32_t pool_free;    /* list through refs, 0: empty */
 static uint32_t pool_top = 2; /* nodes from here on were never used */
-static uint32_t pool_retired; /* nodes whose generations are used up */
 
 void
 cap_init(void)
@@ -82,23 +81,26 @@ node_live(uint32_t node, uint32_t generation)
 
 /* ---- slots ---- */
 
-/* A slot as it was at one moment; false: it is being written, or empty. */
+/* A slot as it was at one moment; false: none, or it is being written, or empty. */
 static bool
-slot_read(const struct cap *slot, struct cap *out)
+slot_read(const struct env *e, uint32_t n, struct cap *out)
 {
-	uint32_t before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
+	const struct cap *slot;
+	uint32_t before;
 
+	if (n >= AEGIS_CAP_SLOTS)
+		return false;
+	slot = &e->caps[n];
+	before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
 	out->node = __atomic_load_n(&slot->node, __ATOMIC_RELAXED);
 	out->generation = __atomic_load_n(&slot->generation, __ATOMIC_RELAXED);
 	out->rights = __atomic_load_n(&slot->rights, __ATOMIC_RELAXED);
-	out->sequence = before;
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return !(before & 1) && out->node &&
 	       __atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) == before;
 }
 
-/* node_lock held. */
-static void
+void
 _slot_write(struct cap *slot, uint32_t node, uint32_t generation, uint32_t rights)
 {
 	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
@@ -115,7 +117,7 @@ cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights)
 	struct cap c;
 	bool dominates;
 
-	if (slot >= AEGIS_CAP_SLOTS || !slot_read(&e->caps[slot], &c))
+	if (!slot_read(e, slot, &c))
 		return AEGIS_BAD_CAP;
 	dominates = node_dominates(c.node, guard);
 	if (!node_live(c.node, c.generation))
@@ -124,30 +126,26 @@ cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights)
 }
 
 status
-cap_node(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node)
+cap_node(const struct env *e, uint32_t slot, uint32_t rights)
 {
 	struct cap c;
 
-	if (slot >= AEGIS_CAP_SLOTS || !slot_read(&e->caps[slot], &c) ||
-	    !node_live(c.node, c.generation))
+	if (!slot_read(e, slot, &c) || !node_live(c.node, c.generation))
 		return AEGIS_BAD_CAP;
-	if ((c.rights & rights) != rights)
-		return AEGIS_DENIED;
-	*node = c.node;
-	return AEGIS_OK;
+	return (c.rights & rights) != rights ? (status)AEGIS_DENIED : c.node;
 }
 
 status
-cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node)
+cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights)
 {
-	status st;
+	status node;
 
 	lock_acquire(&node_lock);
-	st = cap_node(e, slot, rights, node);
-	if (st == AEGIS_OK)
-		node_ref(*node);
+	node = cap_node(e, slot, rights);
+	if (node > 0)
+		node_ref((uint32_t)node);
 	lock_release(&node_lock);
-	return st;
+	return node;
 }
 
 /* ---- the pool ---- */
@@ -199,9 +197,7 @@ node_settle(uint32_t node)
 		account = n->account;
 		n->parent = 0;
 		n->depth = 0;
-		if (n->generation >= UINT32_MAX - 1) {
-			pool_retired++;
-		} else {
+		if (n->generation < UINT32_MAX - 1) {
 			__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_RELEASE);
 			atomic_store(&n->refs, pool_free);
 			pool_free = node;
@@ -221,17 +217,16 @@ node_ref(uint32_t node)
 }
 
 void
-node_unref(uint32_t node)
-{
-	if (atomic_fetch_sub(&nodes[node].refs, 1) == 1)
-		node_settle(node);
-}
-
-void
 node_unref_many(uint32_t node, uint32_t n)
 {
 	if (n && atomic_fetch_sub(&nodes[node].refs, n) == n)
 		node_settle(node);
+}
+
+void
+node_unref(uint32_t node)
+{
+	node_unref_many(node, 1);
 }
 
 /* node_lock held. */
@@ -243,10 +238,7 @@ _slot_empty(struct cap *slot)
 	if (!node)
 		return;
 	_slot_write(slot, 0, 0, 0);
-	if (nodes[node].generation != generation)
-		return;
-	nodes[node].caps--;
-	if (nodes[node].caps == 0)
+	if (nodes[node].generation == generation && --nodes[node].caps == 0)
 		node_settle(node);
 }
 
@@ -279,42 +271,37 @@ _node_revoke(struct cap *slot, uint32_t flag)
 	return AEGIS_OK;
 }
 
-/* node_lock held. */
-void
-_slot_rights(struct cap *slot, uint32_t rights)
-{
-	_slot_write(slot, slot->node, slot->generation, rights);
-}
-
 /* ---- calls ---- */
 
 status
 sys_cap_derive(uint32_t from, uint32_t rights, uint32_t to)
 {
 	struct env *self = current();
-	uint32_t node, child = 0;
-	status st;
+	uint32_t child;
+	status st, node;
 
 	if (to >= AEGIS_CAP_SLOTS || (rights & ~AEGIS_ALL))
 		return AEGIS_BAD_ARG;
 	lock_acquire(&node_lock);
-	st = cap_node(self, from, AEGIS_DERIVE | rights, &node);
-	if (st == AEGIS_OK && self->caps[to].node)
+	node = cap_node(self, from, AEGIS_DERIVE | rights);
+	if (node < 0)
+		st = node;
+	else if (self->caps[to].node)
 		st = AEGIS_IN_USE;
-	if (st == AEGIS_OK && nodes[node].depth >= AEGIS_DEPTH)
+	else if (nodes[node].depth >= AEGIS_DEPTH)
 		st = AEGIS_LIMIT;
-	if (st == AEGIS_OK)
+	else
 		st = account_charge(self->account, ACCOUNT_NODE, 1);
 	if (st == AEGIS_OK) {
-		child = _node_alloc(node, self->account);
-		if (child)
+		child = _node_alloc((uint32_t)node, self->account);
+		if (child) {
 			_slot_write(&self->caps[to], child, nodes[child].generation, rights);
-		else
+		} else {
 			account_refund(self->account, ACCOUNT_NODE, 1);
+			st = AEGIS_LIMIT;
+		}
 	}
 	lock_release(&node_lock);
-	if (st == AEGIS_OK && !child)
-		st = AEGIS_LIMIT;
 	COUNT(cap_derives);
 	return st;
 }
@@ -324,8 +311,7 @@ sys_cap_grant(uint32_t from, uint32_t with, uint32_t env, uint32_t rights, uint3
 {
 	struct env *self = current();
 	struct env *e;
-	uint32_t node;
-	status st;
+	status st, node;
 
 	if (to >= AEGIS_CAP_SLOTS || (rights & ~AEGIS_ALL))
 		return AEGIS_BAD_ARG;
@@ -333,12 +319,14 @@ sys_cap_grant(uint32_t from, uint32_t with, uint32_t env, uint32_t rights, uint3
 	if (st != AEGIS_OK)
 		return st;
 	lock_acquire(&node_lock);
-	st = cap_node(self, from, AEGIS_GRANT | rights, &node);
-	if (st == AEGIS_OK && e->caps[to].node)
+	node = cap_node(self, from, AEGIS_GRANT | rights);
+	if (node < 0) {
+		st = node;
+	} else if (e->caps[to].node) {
 		st = AEGIS_IN_USE;
-	if (st == AEGIS_OK) {
+	} else {
 		nodes[node].caps++; /* cannot wrap: fewer slots than that fit into any memory */
-		_slot_write(&e->caps[to], node, nodes[node].generation, rights);
+		_slot_write(&e->caps[to], (uint32_t)node, nodes[node].generation, rights);
 	}
 	lock_release(&node_lock);
 	env_unlock(e);
@@ -375,7 +363,7 @@ sys_cap_read(uint32_t slot, uint32_t area)
 
 	if (!out || area % sizeof(*out) || slot >= AEGIS_CAP_SLOTS)
 		return AEGIS_BAD_ARG;
-	if (!slot_read(&self->caps[slot], &c))
+	if (!slot_read(self, slot, &c))
 		return AEGIS_BAD_CAP;
 	*(volatile struct aegis_cap_info *)out = (struct aegis_cap_info){
 		.node = c.node,
@@ -384,75 +372,4 @@ sys_cap_read(uint32_t slot, uint32_t area)
 		.live = node_live(c.node, c.generation),
 	};
 	return AEGIS_OK;
-}
-
-/* ---- invariants ---- */
-
-/* Slots and children of each node, and what frames, spaces and environments it guards. */
-static uint32_t seen_refs[NODES], seen_caps[NODES];
-
-static bool
-slots_count(const struct env *e)
-{
-	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++) {
-		const struct cap *c = &e->caps[i];
-
-		if (!c->node)
-			continue;
-		if (c->node >= NODES || (c->sequence & 1))
-			return false;
-		if (nodes[c->node].generation == c->generation)
-			seen_caps[c->node]++;
-	}
-	return true;
-}
-
-static void
-guards_count(void)
-{
-	for (uint32_t i = 0; i < NODES; i++)
-		seen_refs[i] = seen_caps[i] = 0;
-	for (uint32_t i = 0; i < frame_count; i++) {
-		if (frames[i].kind >= FRAME_USER && frames[i].kind <= FRAME_EXPOSED &&
-		    frames[i].guard < NODES)
-			seen_refs[frames[i].guard]++;
-	}
-	for (uint32_t i = 1; i < SPACES; i++) {
-		struct space *s = space_find(i);
-
-		if (!s)
-			continue;
-		seen_refs[s->guard]++;
-		space_put(s);
-	}
-	for (uint32_t i = 0; i < pool_top; i++)
-		seen_refs[nodes[i].parent]++;
-}
-
-/* Call when nothing else runs: it compares whole tables. */
-bool
-cap_invariants(void)
-{
-	guards_count();
-	for (uint32_t i = 1; i < AEGIS_ENVS; i++) {
-		if (!env_table[i])
-			continue;
-		seen_refs[env_table[i]->guard]++;
-		if (!slots_count(env_table[i]))
-			return false;
-	}
-	for (uint32_t i = NODE_ROOT + 1; i < NODES; i++) {
-		const struct node *n = &nodes[i];
-
-		if (!n->parent) {
-			if (seen_refs[i] || seen_caps[i])
-				return false;
-			continue;
-		}
-		if (n->caps != seen_caps[i] || n->refs != seen_refs[i] + revocation_refs(i) ||
-		    n->depth != nodes[n->parent].depth + 1 || n->depth > AEGIS_DEPTH ||
-		    (!n->caps && !n->refs) || (n->dead && n->caps))
-			return false;
-	}
-	return nodes[NODE_ROOT].generation > 0 && !nodes[NODE_ROOT].parent;
 }

@@ -109,15 +109,11 @@ static struct space *
 _space_next(uint32_t *steps)
 {
 	for (; work.space < SPACES && *steps; work.space++, --*steps) {
-		struct space *s;
+		struct space *s = work.space != work.spared ? space_find(work.space) : NULL;
 
-		if (work.space == work.spared)
-			continue;
-		s = space_find(work.space);
 		if (s)
 			return s;
-		work.at = 0;
-		work.phase = PHASE_STRIP;
+		_phase_enter(PHASE_STRIP);
 	}
 	return NULL;
 }
@@ -129,17 +125,15 @@ _holdings_strip(struct space *s, uint32_t *steps)
 		uint8_t *hold;
 
 		work.at = _hold_next(s, work.at, steps);
-		if (work.at >= PFN_MAX)
-			break;
+		if (work.at >= PFN_MAX) {
+			_phase_enter(PHASE_SWEEP);
+			return;
+		}
 		hold = _hold_find(s, work.at);
-		if (!hold || !*hold)
-			continue;
-		if (work.at < frame_count && (frames[work.at].flags & FRAME_REVOKED))
+		if (hold && *hold && (frames[work.at].flags & FRAME_REVOKED))
 			_hold_strip(s, work.at, hold);
 		work.at++;
 	}
-	if (work.at >= PFN_MAX)
-		_phase_enter(PHASE_SWEEP);
 }
 
 static void
@@ -199,21 +193,19 @@ static status
 _work_start(struct env *self, uint32_t slot)
 {
 	struct cap *c = &self->caps[slot];
-	uint32_t node;
-	status st;
+	status st, node;
 
 	lock_acquire(&node_lock);
-	st = cap_node(self, slot, AEGIS_REVOKE, &node);
-	if (st == AEGIS_OK && (c->rights & REVOKING) && nodes[node].swept == c->generation) {
-		_slot_rights(c, c->rights & ~REVOKING);
+	node = cap_node(self, slot, AEGIS_REVOKE);
+	if (node > 0 && (c->rights & REVOKING) && nodes[node].swept == c->generation) {
+		_slot_write(c, c->node, c->generation, c->rights & ~REVOKING);
 		lock_release(&node_lock);
 		return AEGIS_OK;
 	}
-	if (st == AEGIS_OK && !(c->rights & REVOKING))
-		st = _node_revoke(c, REVOKING);
+	st = node < 0 ? node : c->rights & REVOKING ? AEGIS_OK : _node_revoke(c, REVOKING);
 	if (st == AEGIS_OK) {
-		node_ref(node);
-		work.node = node;
+		node_ref(c->node);
+		work.node = c->node;
 		work.generation = c->generation;
 		work.env = self->number;
 		work.env_generation = self->generation;
@@ -244,13 +236,9 @@ status
 sys_cap_revoke(uint32_t slot)
 {
 	struct env *self = current();
-	uint32_t node;
-	status st;
+	status st = cap_node(self, slot, AEGIS_REVOKE);
 
-	if (slot >= AEGIS_CAP_SLOTS)
-		return AEGIS_BAD_CAP;
-	st = cap_node(self, slot, AEGIS_REVOKE, &node);
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	lock_acquire(&sweep_lock);
 	st = AEGIS_AGAIN;

@@ -14,14 +14,16 @@
  */
 #include "kernel.h"
 
+struct post {
+	uint32_t pfn;
+	bool busy, complete;
+};
+
 static struct lock chan_lock;
 static struct {
 	uint32_t env, generation;
 	uint32_t posted[2];
-	struct {
-		uint32_t pfn;
-		bool busy, complete;
-	} slots[2][AEGIS_CHAN_SLOTS];
+	struct post slots[2][AEGIS_CHAN_SLOTS];
 } chan;
 static struct aegis_chan_page *page;
 
@@ -45,17 +47,15 @@ status
 sys_chan_claim(uint32_t cap)
 {
 	struct env *self = current();
-	uint32_t node;
-	status st = cap_node(self, cap, AEGIS_DEVICE, &node);
+	status st = cap_node(self, cap, AEGIS_DEVICE);
 
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	if (!page)
 		return AEGIS_NO_SUCH;
 	lock_acquire(&chan_lock);
-	if (chan.env) {
-		st = AEGIS_IN_USE;
-	} else {
+	st = chan.env ? AEGIS_IN_USE : AEGIS_OK;
+	if (st == AEGIS_OK) {
 		chan.env = self->number;
 		chan.generation = self->generation;
 	}
@@ -98,17 +98,13 @@ sys_chan_post(uint32_t queue, uint32_t pfn, uint32_t offset, uint32_t length)
 	lock_acquire(&chan_lock);
 	number = chan.posted[queue];
 	slot = number % AEGIS_CHAN_SLOTS;
-	if (chan.slots[queue][slot].busy) {
+	if (chan.slots[queue][slot].busy)
 		st = AEGIS_BUSY;
-	} else {
-		chan.slots[queue][slot].pfn = pfn;
-		chan.slots[queue][slot].busy = true;
-		chan.slots[queue][slot].complete = false;
+	else
 		st = machine_chan_post(queue, slot, (uint64_t)pfn * PAGE + offset, length);
-		if (st == AEGIS_OK)
-			chan.posted[queue]++;
-		else
-			chan.slots[queue][slot].busy = false;
+	if (st == AEGIS_OK) {
+		chan.slots[queue][slot] = (struct post){pfn, true, false};
+		chan.posted[queue]++;
 	}
 	lock_release(&chan_lock);
 	if (st != AEGIS_OK) {
@@ -119,10 +115,18 @@ sys_chan_post(uint32_t queue, uint32_t pfn, uint32_t offset, uint32_t length)
 	return number;
 }
 
+/* The oldest that the claimer was not told of.  chan_lock held. */
+static struct post *
+_post_first(uint32_t queue)
+{
+	return &chan.slots[queue][page->done[queue] % AEGIS_CHAN_SLOTS];
+}
+
 void
 chan_done(uint32_t queue, uint32_t slot, uint32_t length)
 {
 	uint32_t env, generation, pfn;
+	struct post *p;
 	struct env *e;
 
 	if (queue > 1 || slot >= AEGIS_CHAN_SLOTS)
@@ -132,22 +136,19 @@ chan_done(uint32_t queue, uint32_t slot, uint32_t length)
 		lock_release(&chan_lock);
 		return;
 	}
-	chan.slots[queue][slot].complete = true;
+	p = &chan.slots[queue][slot];
+	p->complete = true;
 	page->length[queue][slot] = length;
-	pfn = chan.slots[queue][slot].pfn;
-	for (;;) {
-		uint32_t first = page->done[queue] % AEGIS_CHAN_SLOTS;
-
-		if (!chan.slots[queue][first].busy || !chan.slots[queue][first].complete)
-			break;
-		chan.slots[queue][first].busy = false;
+	pfn = p->pfn;
+	for (p = _post_first(queue); p->busy && p->complete; p = _post_first(queue)) {
+		p->busy = false;
 		__atomic_store_n(&page->done[queue], page->done[queue] + 1, __ATOMIC_RELEASE);
 	}
 	env = chan.env;
 	generation = chan.generation;
 	lock_release(&chan_lock);
 	mem_release(pfn);
-	e = env ? env_lock(env, generation) : NULL;
+	e = env_lock(env, generation);
 	if (!e)
 		return;
 	cpu_wake(e);

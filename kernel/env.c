@@ -22,8 +22,6 @@
 struct env *env_table[AEGIS_ENVS];
 static struct lock env_locks[AEGIS_ENVS];
 static uint32_t env_generation[AEGIS_ENVS];
-static struct lock number_lock; /* allocation of numbers; inside every other lock */
-static uint32_t number_hint;
 
 struct env *
 env_lock(uint32_t number, uint32_t generation)
@@ -44,12 +42,6 @@ void
 env_unlock(const struct env *e)
 {
 	lock_release(&env_locks[e->number]);
-}
-
-bool
-env_locked(const struct env *e)
-{
-	return lock_held(&env_locks[e->number]);
 }
 
 struct env *
@@ -89,26 +81,28 @@ area_at(struct env *e, uint32_t offset, uint32_t n)
 	return (uint8_t *)machine_frame(e->area[page]) + offset % PAGE;
 }
 
+/* A number that nobody has, its lock held; 0: all are taken. */
 static uint32_t
-number_take(void)
+number_lock(void)
 {
-	uint32_t n = 0;
+	static uint32_t hint;
 
-	lock_acquire(&number_lock);
 	for (uint32_t i = 0; i < AEGIS_ENVS - 1; i++) {
-		uint32_t try = 1 + (number_hint + i) % (AEGIS_ENVS - 1);
+		uint32_t number = 1 + (hint + i) % (AEGIS_ENVS - 1);
 
-		if (!env_table[try] && !env_locks[try].held) {
-			n = try;
-			number_hint = try;
-			break;
+		if (env_table[number])
+			continue;
+		lock_acquire(&env_locks[number]);
+		if (!env_table[number]) {
+			hint = number;
+			return number;
 		}
+		lock_release(&env_locks[number]);
 	}
-	lock_release(&number_lock);
-	return n;
+	return 0;
 }
 
-/* A cleared object becomes an environment; frames are the kernel's by now. */
+/* A cleared object becomes an environment; frames are the kernel's by now, s->envs counts it. */
 static struct env *
 env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t account, struct space *s)
 {
@@ -124,7 +118,6 @@ env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t accou
 	e->guard = guard;
 	node_ref(guard);
 	e->account = account;
-	account_ref(account);
 	e->object = pfns[0];
 	e->vector = pfns[1];
 	e->exposed = pfns[2];
@@ -136,14 +129,7 @@ env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t accou
 	e->state = AEGIS_STATE_NEW;
 	e->deadline = AEGIS_NEVER;
 	e->space = s;
-	atomic_fetch_add(&s->envs, 1);
 	return e;
-}
-
-void
-env_init(void)
-{
-	number_hint = 0;
 }
 
 struct env *
@@ -156,80 +142,34 @@ env_boot(struct space *s)
 		pfns[i] = mem_kernel_alloc(1);
 		frames[pfns[i]].kind = i == 2 ? FRAME_EXPOSED : FRAME_OBJECT;
 	}
+	atomic_fetch_add(&s->envs, 1);
+	account_charge(1, ACCOUNT_ENV, 1);
 	e = env_make(pfns, 1, NODE_ROOT, 1, s);
 	e->caps[0] = (struct cap){NODE_ROOT, nodes[NODE_ROOT].generation, AEGIS_ALL, 0};
 	env_table[1] = e;
 	return e;
 }
 
-/* The three frames leave the caller's holdings, all or none. */
-static status
-frames_take(struct space *s, const uint32_t pfns[3])
-{
-	static const enum frame_kind kinds[3] = {FRAME_OBJECT, FRAME_OBJECT, FRAME_EXPOSED};
-	status st = AEGIS_OK;
-	int done;
-
-	lock_acquire(&s->lock);
-	for (done = 0; done < 3; done++) {
-		st = _mem_retype(s, pfns[done], kinds[done]);
-		if (st != AEGIS_OK)
-			break;
-	}
-	if (st != AEGIS_OK) {
-		while (done-- > 0)
-			_mem_untype(s, pfns[done]);
-	}
-	lock_release(&s->lock);
-	return st;
-}
-
-static void
-frames_return(struct space *s, const uint32_t pfns[3])
-{
-	lock_acquire(&s->lock);
-	for (int i = 0; i < 3; i++)
-		_mem_untype(s, pfns[i]);
-	lock_release(&s->lock);
-}
-
-/* The account that pays for a new environment: its own, or the caller's. */
-static status
-account_for(const struct env *self, const struct aegis_env_create *want, uint32_t *account)
-{
-	status st;
-
-	if (!(want->flags & AEGIS_ENV_ACCOUNT)) {
-		*account = self->account;
-		return AEGIS_OK;
-	}
-	st = account_create(self->account, want);
-	if (st > 0)
-		*account = (uint32_t)st;
-	return st > 0 ? AEGIS_OK : st;
-}
-
-/* Number, account and object are there: the environment exists from here on. */
+/* The caller's frames become an environment, which exists from here on: its number. */
 static status
 env_publish(struct env *self, const struct aegis_env_create *want, uint32_t node, uint32_t account)
 {
-	uint32_t number = number_take();
-	struct space *s = space_open(self, want->space, node);
+	status st = objects_take(self->space, want->frames, FRAME_EXPOSED);
+	struct space *s;
 	struct env *e;
+	uint32_t number;
 
-	if (!number || !s) {
+	if (st != AEGIS_OK)
+		return st;
+	s = space_open(self, want->space, node);
+	number = s ? number_lock() : 0;
+	if (!number) {
 		if (s)
 			atomic_fetch_sub(&s->envs, 1);
-		return number ? AEGIS_NO_SUCH : AEGIS_LIMIT;
-	}
-	lock_acquire(&env_locks[number]);
-	if (env_table[number]) {
-		lock_release(&env_locks[number]);
-		atomic_fetch_sub(&s->envs, 1);
-		return AEGIS_AGAIN;
+		objects_return(self->space, want->frames);
+		return s ? AEGIS_LIMIT : AEGIS_NO_SUCH;
 	}
 	e = env_make(want->frames, number, node, account, s);
-	atomic_fetch_sub(&s->envs, 1); /* space_open counted, and so did env_make */
 	e->watcher = self->number;
 	e->watcher_generation = self->generation;
 	env_table[number] = e;
@@ -238,42 +178,45 @@ env_publish(struct env *self, const struct aegis_env_create *want, uint32_t node
 	return number;
 }
 
+/* In an account of its own, if that is wanted, else in the caller's. */
+static status
+env_charge(struct env *self, const struct aegis_env_create *want, uint32_t node)
+{
+	bool own = want->flags & AEGIS_ENV_ACCOUNT;
+	status account = own ? account_create(self->account, want) : self->account;
+	status st;
+
+	if (account < 0)
+		return account;
+	account_ref((uint32_t)account);
+	st = account_charge((uint32_t)account, ACCOUNT_ENV, 1);
+	if (st == AEGIS_OK) {
+		st = env_publish(self, want, node, (uint32_t)account);
+		if (st < 0)
+			account_refund((uint32_t)account, ACCOUNT_ENV, 1);
+	}
+	account_unref((uint32_t)account);
+	return st;
+}
+
 status
 sys_env_create(uint32_t cap, uint32_t area)
 {
 	struct env *self = current();
 	struct aegis_env_create *in = area_at(self, area, sizeof(*in));
 	struct aegis_env_create want;
-	uint32_t node, account = 0;
-	status st;
+	status st, node;
 
 	if (!in)
 		return AEGIS_BAD_ARG;
 	want = *(volatile struct aegis_env_create *)in;
 	if (want.flags & ~AEGIS_ENV_ACCOUNT)
 		return AEGIS_BAD_ARG;
-	st = cap_node_ref(self, cap, AEGIS_ALLOC, &node);
-	if (st != AEGIS_OK)
-		return st;
-	st = account_for(self, &want, &account);
-	if (st != AEGIS_OK) {
-		node_unref(node);
-		return st;
-	}
-	account_ref(account);
-	st = account_charge(account, ACCOUNT_ENV, 1);
-	if (st == AEGIS_OK) {
-		st = frames_take(self->space, want.frames);
-		if (st == AEGIS_OK) {
-			st = env_publish(self, &want, node, account);
-			if (st < 0)
-				frames_return(self->space, want.frames);
-		}
-		if (st < 0)
-			account_refund(account, ACCOUNT_ENV, 1);
-	}
-	account_unref(account);
-	node_unref(node); /* the environment made its own */
+	node = cap_node_ref(self, cap, AEGIS_ALLOC);
+	if (node < 0)
+		return node;
+	st = env_charge(self, &want, (uint32_t)node);
+	node_unref((uint32_t)node); /* the environment made its own */
 	return st;
 }
 
@@ -362,8 +305,7 @@ sys_env_write(uint32_t cap, uint32_t env, uint32_t area)
 	struct aegis_setup setup;
 	struct space *s;
 	struct env *e;
-	uint32_t node = 0;
-	status st;
+	status st, node = 0;
 
 	if (!in)
 		return AEGIS_BAD_ARG;
@@ -371,14 +313,14 @@ sys_env_write(uint32_t cap, uint32_t env, uint32_t area)
 	if (!setup_valid(&setup))
 		return AEGIS_BAD_ARG;
 	if (cap != AEGIS_SELF) {
-		st = cap_node(self, cap, AEGIS_CONTROL, &node);
-		if (st != AEGIS_OK)
-			return st;
+		node = cap_node(self, cap, AEGIS_CONTROL);
+		if (node < 0)
+			return node;
 	}
 	st = env_open(cap, env, AEGIS_CONTROL, &e);
 	if (st != AEGIS_OK)
 		return st;
-	s = space_open(self, setup.space, node);
+	s = space_open(self, setup.space, (uint32_t)node);
 	st = s ? _env_setup(e, s, &setup) : AEGIS_NO_SUCH;
 	env_unlock(e);
 	return st;
@@ -413,8 +355,8 @@ info_fill(struct aegis_env_info *info, const struct env *e)
 		.saved = e->saved != SAVED_NONE,
 		.fs_base = e->fs_base,
 		.gs_base = e->gs_base,
-		.account_used = accounts[e->account].frames,
-		.account_limit = accounts[e->account].frame_limit,
+		.account_used = accounts[e->account].used[ACCOUNT_FRAME],
+		.account_limit = accounts[e->account].limit[ACCOUNT_FRAME],
 	};
 	for (int i = 0; i < 18; i++)
 		info->regs[i] = e->saved != SAVED_NONE ? regs[i] : 0;
@@ -539,10 +481,8 @@ _env_free(struct env *e)
 	atomic_fetch_sub(&e->space->envs, 1);
 	node_unref(e->guard);
 	env_table[number] = NULL;
-	for (int i = 0; i < 3; i++)
-		mem_release(pfns[i]);
+	mem_release_many(pfns, 3);
 	account_refund(account, ACCOUNT_ENV, 1);
-	account_unref(account);
 	lock_release(&env_locks[number]);
 }
 
@@ -553,8 +493,6 @@ sys_env_destroy(uint32_t cap, uint32_t env)
 	struct env *e;
 	status st;
 
-	if (cap == AEGIS_SELF && env == self->number)
-		env_end(self, AEGIS_END_SELF, NULL, 0);
 	st = env_open(cap, env, AEGIS_CONTROL, &e);
 	if (st != AEGIS_OK)
 		return st;

@@ -27,24 +27,22 @@ status
 sys_irq_claim(uint32_t cap, uint32_t line)
 {
 	struct env *self = current();
-	uint32_t node;
-	status st = cap_node(self, cap, AEGIS_DEVICE, &node);
+	status st = cap_node(self, cap, AEGIS_DEVICE);
 
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	if (line >= AEGIS_IRQS)
 		return AEGIS_BAD_ARG;
 	lock_acquire(&irq_lock);
-	if (lines[line].env) {
+	if (lines[line].env)
 		st = AEGIS_IN_USE;
-	} else {
+	else
 		st = machine_irq_open(line); /* to this processor, wherever it went before */
-		if (st == AEGIS_OK) {
-			lines[line].env = self->number;
-			lines[line].generation = self->generation;
-			self->irqs |= 1u << line;
-			machine_irq_mask(line, false);
-		}
+	if (st == AEGIS_OK) {
+		lines[line].env = self->number;
+		lines[line].generation = self->generation;
+		self->irqs |= 1u << line;
+		machine_irq_mask(line, false);
 	}
 	lock_release(&irq_lock);
 	return st;
@@ -78,7 +76,7 @@ irq_raise(uint32_t line)
 	env = lines[line].env;
 	generation = lines[line].generation;
 	lock_release(&irq_lock);
-	e = env ? env_lock(env, generation) : NULL;
+	e = env_lock(env, generation);
 	if (!e)
 		return;
 	__atomic_or_fetch(&e->page->irqs, 1u << line, __ATOMIC_SEQ_CST);
@@ -114,10 +112,10 @@ status
 sys_io_claim(uint32_t cap, uint32_t port, uint32_t n)
 {
 	struct env *self = current();
-	uint32_t node, range = 0;
-	status st = cap_node(self, cap, AEGIS_DEVICE, &node);
+	uint32_t range = 0;
+	status st = cap_node(self, cap, AEGIS_DEVICE);
 
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	if (n == 0 || n > 64 || port >= 65536 || n > 65536 - port)
 		return AEGIS_BAD_ARG;

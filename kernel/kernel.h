@@ -86,10 +86,10 @@ void cap_init(void);
 bool node_dominates(uint32_t node, uint32_t guard); /* node is guard, or above it */
 /* Slot of e's table opens a resource guarded by `guard` with `rights`: OK, BAD_CAP, DENIED. */
 status cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights);
-/* Slot is valid and has `rights`; *node is its name. */
-status cap_node(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node);
-/* The same, and node_ref(*node) before anyone can revoke it.  Takes node_lock. */
-status cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights, uint32_t *node);
+/* The number of the slot's name, if the slot is valid and has `rights`; BAD_CAP, DENIED. */
+status cap_node(const struct env *e, uint32_t slot, uint32_t rights);
+/* The same, and a node_ref before anyone can revoke it.  Takes node_lock. */
+status cap_node_ref(const struct env *e, uint32_t slot, uint32_t rights);
 bool node_live(uint32_t node, uint32_t generation); /* a capability to it is not stale */
 void cap_release(struct env *e); /* empties its table, when e ends.  Takes node_lock */
 void node_ref(uint32_t node);    /* a resource is guarded by it now */
@@ -98,26 +98,26 @@ void node_unref_many(uint32_t node, uint32_t n);
 uint32_t node_top(void);        /* numbers of nodes are below this */
 void _node_bury(uint32_t node); /* if it is dead, its slots do not count any more.  node_lock */
 status _node_revoke(struct cap *slot, uint32_t flag); /* all but this slot is stale.  node_lock */
-void _slot_rights(struct cap *slot, uint32_t rights); /* node_lock */
+void _slot_write(struct cap *slot, uint32_t node, uint32_t generation,
+		 uint32_t rights);       /* node_lock */
 uint32_t revocation_refs(uint32_t node); /* cap_revoke.c: the revocation under way refers to it */
 bool revocation_finish(const struct env *e); /* a step of what e began; true: none is left */
 bool cap_invariants(void);
 
 /* ---- account.c: who pays ---- */
 void account_init(void); /* account 1, the boot environment's, without limits */
+enum account_kind { ACCOUNT_FRAME, ACCOUNT_ENV, ACCOUNT_NODE, ACCOUNT_SLICE, ACCOUNT_KINDS };
 struct account {
 	uint16_t parent; /* 0 only for the boot account, 1 */
 	uint16_t live;
-	atomic_uint frames, envs, nodes,
-		slices; /* in use, limits carved out for children included */
-	uint32_t frame_limit, env_limit, node_limit, slice_limit;
-	atomic_uint refs;          /* environments in it + child accounts + frames charged */
+	atomic_uint used[ACCOUNT_KINDS]; /* limits carved out for children included */
+	uint32_t limit[ACCOUNT_KINDS];
+	atomic_uint refs;          /* charges + child accounts + whoever looks at it */
 	uint32_t ring[AEGIS_CPUS]; /* ready environments of it on a processor: one of them */
 	uint16_t next[AEGIS_CPUS], prev[AEGIS_CPUS]; /* ring of accounts that have any */
 };
 #define ACCOUNTS 256u
 extern struct account accounts[ACCOUNTS];
-enum account_kind { ACCOUNT_FRAME, ACCOUNT_ENV, ACCOUNT_NODE, ACCOUNT_SLICE };
 status account_charge(uint32_t account, enum account_kind kind, uint32_t n); /* OK or LIMIT */
 void account_refund(uint32_t account, enum account_kind kind, uint32_t n);
 /* New account below parent with these limits charged to it; answers its number or LIMIT. */
@@ -205,9 +205,12 @@ uint32_t _space_pin(struct space *s, uint64_t va); /* space.lock */
 void _space_unpin(struct space *s, uint32_t pfn);  /* space.lock */
 /* Space `number`, if it is e's own or `node` dominates its guard; counted in s->envs.  Else NULL. */
 struct space *space_open(const struct env *e, uint32_t number, uint32_t node);
+/* The caller's frames become the kernel's, all or none: two of kind OBJECT, and a third. */
+#define OBJECT_FRAMES 3u
+status objects_take(struct space *from, const uint32_t pfns[OBJECT_FRAMES], enum frame_kind third);
+void objects_return(struct space *from, const uint32_t pfns[OBJECT_FRAMES]);
 /* Breaks all bindings of pfn in s, then the holding.  OK, or AGAIN after a bounded number of steps. */
 status _space_expel(struct space *s, uint32_t pfn, bool force); /* space.lock */
-void space_init(void);
 void tlb_serve(void); /* answers shootdown requests to this processor */
 bool space_invariants(struct space *s);
 bool hold_invariants(uint32_t under_way); /* references of frames; so many are devices' */
@@ -267,14 +270,12 @@ struct env {
 };
 _Static_assert(sizeof(struct env) <= PAGE, "an environment object is one frame");
 extern struct env *env_table[AEGIS_ENVS];
-void env_init(void);
 /*
  * An environment's lock lies outside its object, so that the object can go while others wait for it.
  * env_lock answers NULL, with nothing locked, when there is no such environment; generation 0 is any.
  */
 struct env *env_lock(uint32_t number, uint32_t generation);
 void env_unlock(const struct env *e);
-bool env_locked(const struct env *e);
 struct env *env_boot(struct space *s); /* the first: every capability in slot 0 */
 struct env *current(void);             /* of this processor, NULL: idle */
 /* cap opens env with rights, or is AEGIS_SELF and env the caller: *out, locked. */

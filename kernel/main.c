@@ -324,8 +324,6 @@ kernel_main(const char *opts, uint64_t archive, uint64_t archive_size)
 	system_page_make();
 	trace_init();
 	cpu_init();
-	env_init();
-	space_init();
 	chan_init();
 	chaos_init();
 	boot_env_make(archive, archive_size);

@@ -507,14 +507,13 @@ static status
 frames_own(struct env *self, uint32_t cap, const struct taking *t)
 {
 	struct space *s = t->space;
-	uint32_t node;
-	status st;
+	status node;
 
 	lock_acquire(&node_lock);
-	st = cap_node(self, cap, AEGIS_ALLOC, &node);
-	if (st != AEGIS_OK) {
+	node = cap_node(self, cap, AEGIS_ALLOC);
+	if (node < 0) {
 		lock_release(&node_lock);
-		return st;
+		return node;
 	}
 	lock_acquire(&s->lock);
 	atomic_fetch_add(&nodes[node].refs, t->got);
@@ -524,7 +523,7 @@ frames_own(struct env *self, uint32_t cap, const struct taking *t)
 
 		assert(hold && *hold == 0);
 		f->account = (uint16_t)self->account;
-		f->guard = node;
+		f->guard = (uint32_t)node;
 		f->link = 0;
 		f->flags = 0;
 		atomic_store_explicit(&f->refs, 1, memory_order_relaxed);
@@ -631,17 +630,19 @@ sys_mem_guard(uint32_t cap, uint32_t to, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
 	struct batch b;
-	uint32_t node, i;
-	status st;
+	uint32_t i;
+	status st = AEGIS_OK, node;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
 	if (n > AEGIS_BATCH_STEPS)
 		n = AEGIS_BATCH_STEPS;
 	lock_acquire(&node_lock);
-	st = cap_node(self, to, 0, &node);
+	node = cap_node(self, to, 0);
+	if (node < 0)
+		st = node;
 	for (i = 0; i < n && st == AEGIS_OK; i++) {
-		st = _guard_change(self, cap, node, batch_frame(&b).pfn);
+		st = _guard_change(self, cap, (uint32_t)node, batch_frame(&b).pfn);
 		if (st != AEGIS_OK)
 			break;
 		if (i + 1 < n)
@@ -649,52 +650,4 @@ sys_mem_guard(uint32_t cap, uint32_t to, uint32_t area, uint32_t n)
 	}
 	lock_release(&node_lock);
 	return i ? i : st;
-}
-
-/* ---- invariants ---- */
-
-static uint32_t seen_frames[ACCOUNTS];
-
-static bool
-frame_sound(uint32_t pfn)
-{
-	const struct frame *f = &frames[pfn];
-	bool owned = f->kind >= FRAME_USER && f->kind <= FRAME_EXPOSED;
-
-	if ((f->kind == FRAME_FREE) != bit_free(pfn))
-		return false;
-	if (f->kind == FRAME_FREE || f->kind == FRAME_NONE)
-		return !f->refs && !f->account && !f->guard;
-	if (f->kind > FRAME_KERNEL || !f->refs)
-		return false;
-	if ((f->kind == FRAME_USER || f->kind == FRAME_TABLE || f->kind == FRAME_HOLD) &&
-	    (!f->guard || !f->account))
-		return false;
-	if (owned && f->account)
-		seen_frames[f->account]++;
-	return f->account < ACCOUNTS && f->guard < NODES;
-}
-
-/* Call when nothing else runs: it compares whole tables. */
-bool
-mem_invariants(void)
-{
-	uint32_t free = 0;
-
-	for (uint32_t i = 0; i < ACCOUNTS; i++)
-		seen_frames[i] = 0;
-	for (uint32_t i = 0; i < frame_count; i++) {
-		if (!frame_sound(i))
-			return false;
-		free += frames[i].kind == FRAME_FREE;
-	}
-	for (uint32_t i = 1; i < ACCOUNTS; i++) {
-		for (uint32_t j = 1; j < ACCOUNTS; j++) {
-			if (accounts[j].live && accounts[j].parent == i)
-				seen_frames[i] += accounts[j].frame_limit;
-		}
-		if (accounts[i].live && accounts[i].frames != seen_frames[i])
-			return false;
-	}
-	return free == free_count;
 }

@@ -31,23 +31,20 @@ status
 sys_slice_alloc(uint32_t cap, uint32_t cpu, uint32_t slice)
 {
 	struct env *self = current();
-	uint32_t node;
-	status st = cap_node(self, cap, AEGIS_SLICE, &node);
+	uint32_t first = slice == AEGIS_ANY ? 0 : slice;
+	uint32_t last = slice == AEGIS_ANY ? AEGIS_SLICES - 1 : slice;
+	status st = cap_node(self, cap, AEGIS_SLICE);
 
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	if (cpu >= machine_cpus() || (slice >= AEGIS_SLICES && slice != AEGIS_ANY))
 		return AEGIS_BAD_ARG;
 	st = account_charge(self->account, ACCOUNT_SLICE, 1);
 	if (st != AEGIS_OK)
 		return st;
-	if (slice != AEGIS_ANY) {
-		st = slice_claim(self, cpu, slice);
-	} else {
-		st = AEGIS_IN_USE;
-		for (uint32_t n = 0; n < AEGIS_SLICES && st == AEGIS_IN_USE; n++)
-			st = slice_claim(self, cpu, n);
-	}
+	st = AEGIS_IN_USE;
+	for (uint32_t n = first; n <= last && st == AEGIS_IN_USE; n++)
+		st = slice_claim(self, cpu, n);
 	if (st < 0)
 		account_refund(self->account, ACCOUNT_SLICE, 1);
 	return st;
@@ -73,44 +70,33 @@ slice_drop(const struct env *e, uint32_t cpu, uint32_t n)
 status
 sys_slice_free(uint32_t cpu, uint32_t slice)
 {
-	struct env *self = current();
 	status st;
 
 	if (cpu >= machine_cpus() || slice >= AEGIS_SLICES)
 		return AEGIS_BAD_ARG;
-	st = slice_drop(self, cpu, slice);
+	st = slice_drop(current(), cpu, slice);
 	if (st == AEGIS_OK)
-		revoke_given(self, AEGIS_KIND_SLICE, 1);
+		revoke_given(current(), AEGIS_KIND_SLICE, 1);
 	return st;
-}
-
-static uint32_t
-slices_owned(const struct env *e)
-{
-	uint32_t n = 0;
-
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES; i++) {
-			if (cpus[cpu].slices[i].env == e->number &&
-			    cpus[cpu].slices[i].generation == e->generation)
-				n++;
-		}
-	}
-	return n;
 }
 
 uint32_t
 slice_take(struct env *e, uint32_t n)
 {
-	uint32_t owned = slices_owned(e), taken = 0;
+	uint32_t owned = 0, taken = 0;
 
 	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
+		for (uint32_t i = 0; i < AEGIS_SLICES; i++)
+			owned += cpus[cpu].slices[i].env == e->number &&
+				 cpus[cpu].slices[i].generation == e->generation;
+	}
+	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
 		for (uint32_t i = 0; i < AEGIS_SLICES && taken < n && owned > 1; i++) {
-			if (slice_drop(e, cpu, i) == AEGIS_OK) {
-				revoke_tell(e, AEGIS_KIND_SLICE, cpu * AEGIS_SLICES + i);
-				taken++;
-				owned--;
-			}
+			if (slice_drop(e, cpu, i) != AEGIS_OK)
+				continue;
+			revoke_tell(e, AEGIS_KIND_SLICE, cpu * AEGIS_SLICES + i);
+			taken++;
+			owned--;
 		}
 	}
 	return taken;

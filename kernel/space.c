@@ -29,12 +29,6 @@ static uint32_t space_generation[SPACES];
 static struct lock table_lock;
 static uint32_t number_hint;
 
-void
-space_init(void)
-{
-	number_hint = 0;
-}
-
 struct space *
 space_find(uint32_t number)
 {
@@ -211,33 +205,48 @@ space_publish(struct space *s)
 	return number;
 }
 
-static status
-frames_consume(struct space *from, const uint32_t pfns[AEGIS_SPACE_FRAMES])
+static void
+_objects_return(struct space *from, const uint32_t *pfns, uint32_t n)
 {
-	static const enum frame_kind kinds[] = {FRAME_OBJECT, FRAME_OBJECT, FRAME_TABLE};
-	uint32_t done;
+	for (uint32_t i = 0; i < n; i++) {
+		frames[pfns[i]].kind = FRAME_OBJECT; /* a top table has kernel entries: clear it */
+		_mem_untype(from, pfns[i]);
+	}
+}
+
+status
+objects_take(struct space *from, const uint32_t pfns[OBJECT_FRAMES], enum frame_kind third)
+{
 	status st = AEGIS_OK;
+	uint32_t done = 0;
 
 	lock_acquire(&from->lock);
-	for (done = 0; done < AEGIS_SPACE_FRAMES; done++) {
-		st = _mem_retype(from, pfns[done], kinds[done]);
-		if (st != AEGIS_OK)
-			break;
+	while (st == AEGIS_OK && done < OBJECT_FRAMES) {
+		st = _mem_retype(from, pfns[done], done == 2 ? third : FRAME_OBJECT);
+		done += st == AEGIS_OK;
 	}
-	while (st != AEGIS_OK && done-- > 0)
-		_mem_untype(from, pfns[done]);
+	if (st != AEGIS_OK)
+		_objects_return(from, pfns, done);
 	lock_release(&from->lock);
 	return st;
+}
+
+void
+objects_return(struct space *from, const uint32_t pfns[OBJECT_FRAMES])
+{
+	lock_acquire(&from->lock);
+	_objects_return(from, pfns, OBJECT_FRAMES);
+	lock_release(&from->lock);
 }
 
 status
 sys_space_create(uint32_t cap, uint32_t area, uint32_t flags)
 {
 	struct env *self = current();
-	uint32_t pfns[AEGIS_SPACE_FRAMES], node, number;
+	uint32_t pfns[AEGIS_SPACE_FRAMES], number;
 	struct batch b;
 	struct space *s;
-	status st;
+	status st, node;
 
 	if ((flags & ~AEGIS_SPACE_WX) ||
 	    !batch_start(&b, self, area, AEGIS_SPACE_FRAMES, sizeof(struct aegis_frame_rec)))
@@ -247,29 +256,23 @@ sys_space_create(uint32_t cap, uint32_t area, uint32_t flags)
 		if (i + 1 < AEGIS_SPACE_FRAMES)
 			batch_next(&b);
 	}
-	st = cap_node_ref(self, cap, AEGIS_ALLOC, &node);
-	if (st != AEGIS_OK)
-		return st;
-	st = frames_consume(self->space, pfns);
+	node = cap_node_ref(self, cap, AEGIS_ALLOC);
+	if (node < 0)
+		return node;
+	st = objects_take(self->space, pfns, FRAME_TABLE);
 	if (st != AEGIS_OK) {
-		node_unref(node);
+		node_unref((uint32_t)node);
 		return st;
 	}
-	s = space_make(pfns, node, self->account, flags);
+	s = space_make(pfns, (uint32_t)node, self->account, flags);
 	number = space_publish(s);
 	if (number) {
 		TRACE(space_create, number, node);
 		return number;
 	}
-	node_unref(node);
+	node_unref((uint32_t)node);
 	account_unref(self->account);
-	lock_acquire(&self->space->lock);
-	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++) {
-		frames[pfns[i]].kind =
-			FRAME_OBJECT; /* the top table has kernel entries: clear it */
-		_mem_untype(self->space, pfns[i]);
-	}
-	lock_release(&self->space->lock);
+	objects_return(self->space, pfns);
 	return AEGIS_LIMIT;
 }
 

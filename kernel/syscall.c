@@ -40,11 +40,10 @@ status
 sys_log_write(uint32_t cap, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
-	uint32_t node;
-	status st = cap_node(self, cap, AEGIS_LOG, &node);
+	status st = cap_node(self, cap, AEGIS_LOG);
 	const char *text;
 
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	text = n <= 1024 ? area_at(self, area, n) : NULL;
 	if (!text)
@@ -56,10 +55,9 @@ sys_log_write(uint32_t cap, uint32_t area, uint32_t n)
 status
 sys_power_off(uint32_t cap, uint32_t code)
 {
-	uint32_t node;
-	status st = cap_node(current(), cap, AEGIS_POWER, &node);
+	status st = cap_node(current(), cap, AEGIS_POWER);
 
-	if (st != AEGIS_OK)
+	if (st < 0)
 		return st;
 	if (code > 255)
 		return AEGIS_BAD_ARG;

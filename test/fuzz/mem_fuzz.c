@@ -325,10 +325,8 @@ held_by(struct space *s)
 static bool
 has_caps(const struct env *e)
 {
-	uint32_t node;
-
 	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++) {
-		if (cap_node(e, i, 0, &node) == AEGIS_OK)
+		if (cap_node(e, i, 0) > 0)
 			return true;
 	}
 	return false;
@@ -515,11 +513,11 @@ world_end(void)
 	first_clean();
 	if (!host_sound())
 		panic("invariants at the end");
-	if (system_page->free_frames != base.free || accounts[1].nodes != base.nodes ||
-	    accounts[1].frames != base.frames) {
+	if (system_page->free_frames != base.free || accounts[1].used[ACCOUNT_NODE] != base.nodes ||
+	    accounts[1].used[ACCOUNT_FRAME] != base.frames) {
 		printf("# free %u of %u, names %u of %u, frames charged %u of %u\n",
-		       system_page->free_frames, base.free, accounts[1].nodes, base.nodes,
-		       accounts[1].frames, base.frames);
+		       system_page->free_frames, base.free, accounts[1].used[ACCOUNT_NODE],
+		       base.nodes, accounts[1].used[ACCOUNT_FRAME], base.frames);
 		panic("something is missing");
 	}
 }
@@ -532,8 +530,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		actors[0] = current();
 		first_clean();
 		base.free = system_page->free_frames;
-		base.nodes = accounts[1].nodes;
-		base.frames = accounts[1].frames;
+		base.nodes = accounts[1].used[ACCOUNT_NODE];
+		base.frames = accounts[1].used[ACCOUNT_FRAME];
 	}
 	in = data;
 	in_end = data + size;

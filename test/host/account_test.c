@@ -9,7 +9,8 @@ test_limits(void)
 	struct aegis_env_create want = {.frame_limit = 10, .env_limit = 2, .node_limit = 3};
 	status a = account_create(1, &want);
 
-	EXPECT(a > 1 && accounts[1].frames >= 10 && accounts[a].frame_limit == 10);
+	EXPECT(a > 1 && accounts[1].used[ACCOUNT_FRAME] >= 10 &&
+	       accounts[a].limit[ACCOUNT_FRAME] == 10);
 	account_ref((uint32_t)a);
 	EXPECT(account_charge((uint32_t)a, ACCOUNT_FRAME, 10) == AEGIS_OK);
 	EXPECT(account_charge((uint32_t)a, ACCOUNT_FRAME, 1) == AEGIS_LIMIT);
@@ -31,14 +32,14 @@ test_tree(void)
 	struct aegis_env_create big = {.frame_limit = 100, .env_limit = 10};
 	struct aegis_env_create half = {.frame_limit = 50, .env_limit = 10};
 	struct aegis_env_create wrong = {.frame_limit = 50, .env_limit = 11};
-	uint32_t before = accounts[1].frames;
+	uint32_t before = accounts[1].used[ACCOUNT_FRAME];
 	status a = account_create(1, &big), b, c;
 
 	account_ref((uint32_t)a);
 	EXPECT(account_create((uint32_t)a, &wrong) == AEGIS_LIMIT);
-	EXPECT(accounts[a].frames == 0); /* nothing stays carved */
+	EXPECT(accounts[a].used[ACCOUNT_FRAME] == 0); /* nothing stays carved */
 	b = account_create((uint32_t)a, &half);
-	EXPECT(b > 0 && accounts[a].frames == 50);
+	EXPECT(b > 0 && accounts[a].used[ACCOUNT_FRAME] == 50);
 	account_ref((uint32_t)b);
 	c = account_create((uint32_t)a, &half);
 	EXPECT(c == AEGIS_LIMIT); /* no environments left */
@@ -51,7 +52,7 @@ test_tree(void)
 	EXPECT(accounts[a].live);
 	account_unref((uint32_t)b);
 	account_unref((uint32_t)c);
-	EXPECT(!accounts[a].live && accounts[1].frames == before);
+	EXPECT(!accounts[a].live && accounts[1].used[ACCOUNT_FRAME] == before);
 	return account_invariants();
 }
 
@@ -80,7 +81,8 @@ race(void *unused)
 {
 	for (int i = 0; i < 20000; i++) {
 		if (account_charge(racer, ACCOUNT_FRAME, 3) == AEGIS_OK) {
-			if (accounts[racer].frames > accounts[racer].frame_limit)
+			if (accounts[racer].used[ACCOUNT_FRAME] >
+			    accounts[racer].limit[ACCOUNT_FRAME])
 				overshot = true;
 			account_refund(racer, ACCOUNT_FRAME, 3);
 		}
@@ -100,7 +102,7 @@ test_race(void)
 		EXPECT(pthread_create(&threads[i], NULL, race, NULL) == 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
-	EXPECT(!overshot && accounts[racer].frames == 0);
+	EXPECT(!overshot && accounts[racer].used[ACCOUNT_FRAME] == 0);
 	account_unref(racer);
 	return account_invariants();
 }

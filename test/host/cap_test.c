@@ -47,7 +47,7 @@ test_derive(void)
 	EXPECT(sys_cap_drop(1) == 0); /* its child keeps the name */
 	EXPECT(info(2).live && host_sound());
 	EXPECT(sys_cap_drop(2) == 0);
-	EXPECT(accounts[1].nodes == 0);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	return host_sound();
 }
 
@@ -62,10 +62,10 @@ test_depth(void)
 	EXPECT(revoke(1) == 0 && info(1).live);
 	for (uint32_t i = 2; i <= AEGIS_DEPTH; i++)
 		EXPECT(!info(i).live);
-	EXPECT(accounts[1].nodes == 1);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 1);
 	for (uint32_t i = 1; i <= AEGIS_DEPTH; i++)
 		EXPECT(sys_cap_drop(i) == 0);
-	EXPECT(accounts[1].nodes == 0);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	return host_sound();
 }
 
@@ -78,11 +78,11 @@ test_exhaust(void)
 	EXPECT(sys_cap_derive(0, AEGIS_ALL, 1) == 0);
 	for (uint32_t slot = 2; slot < AEGIS_CAP_SLOTS; slot++, n++)
 		EXPECT(sys_cap_derive(1, AEGIS_ALL, slot) == 0);
-	EXPECT(accounts[1].nodes == n + 1);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == n + 1);
 	EXPECT(revoke(1) == 0);
 	for (uint32_t slot = 1; slot < AEGIS_CAP_SLOTS; slot++)
 		EXPECT(sys_cap_drop(slot) == 0);
-	EXPECT(accounts[1].nodes == 0);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	return host_sound();
 }
 
@@ -112,7 +112,7 @@ test_grant(void)
 	host_run(second);
 	EXPECT(sys_cap_drop(0) == 0);
 	host_run(first);
-	EXPECT(accounts[1].nodes == 0);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	return host_sound();
 }
 
@@ -154,7 +154,7 @@ test_revoke_frames(void)
 	host_put_frames(&r, 1);
 	EXPECT(sys_mem_unshare(0, child->number, HOST_RECORDS, 1) == 1 && host_free(other) == 1);
 	EXPECT(sys_cap_drop(1) == 0 && sys_cap_drop(2) == 0);
-	EXPECT(accounts[1].nodes == 0);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	host_cpu = 1;
 	space_unload();
 	host_cpu = 0;
@@ -194,7 +194,7 @@ test_abandoned(void)
 	EXPECT(sys_cap_drop(1) == 0);
 	EXPECT(revoke(2) == 0 && info(2).live);
 	EXPECT(sys_cap_drop(2) == 0 && sys_cap_drop(3) == 0);
-	EXPECT(accounts[1].nodes == 0);
+	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	return host_sound();
 }
 

@@ -154,7 +154,6 @@ host_boot(uint32_t n, uint32_t cpu_count)
 	cap_init();
 	account_init();
 	mem_init();
-	space_init();
 	s = space_boot();
 	for (uint32_t i = 0; i < AEGIS_AREA_PAGES; i++)
 		space_boot_bind(s, HOST_AREA + i * PAGE, mem_kernel_alloc(1),

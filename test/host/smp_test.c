@@ -143,7 +143,7 @@ static bool
 test_smp(void)
 {
 	pthread_t threads[CPUS];
-	uint32_t nodes_before = accounts[1].nodes;
+	uint32_t nodes_before = accounts[1].used[ACCOUNT_NODE];
 
 	host_threads = true;
 	atomic_store(&running, CPUS);
@@ -152,7 +152,7 @@ test_smp(void)
 	for (uint32_t i = 0; i < CPUS; i++)
 		pthread_join(threads[i], NULL);
 	host_threads = false;
-	EXPECT(!broken && accounts[1].nodes == nodes_before);
+	EXPECT(!broken && accounts[1].used[ACCOUNT_NODE] == nodes_before);
 	return host_sound();
 }
 

@@ -9,7 +9,7 @@
 static uint32_t
 kind_used(uint32_t a, uint32_t k)
 {
-	return *account_used(&accounts[a], account_kinds[k]);
+	return accounts[a].used[k];
 }
 
 static void
@@ -18,8 +18,8 @@ state_any(void)
 	locks_held = 0;
 	account_lock.held = 0;
 	for (uint32_t i = 1; i < ACCOUNTS; i++) {
-		for (uint32_t k = 0; k < KINDS; k++)
-			ASSUME(kind_used(i, k) <= account_limit(&accounts[i], account_kinds[k]));
+		for (uint32_t k = 0; k < ACCOUNT_KINDS; k++)
+			ASSUME(kind_used(i, k) <= accounts[i].limit[k]);
 	}
 }
 
@@ -31,20 +31,20 @@ proof_account_charge(void)
 	status st;
 
 	state_any();
-	ASSUME(a > 0 && a < ACCOUNTS && k < KINDS && j < KINDS && j != k);
+	ASSUME(a > 0 && a < ACCOUNTS && k < ACCOUNT_KINDS && j < ACCOUNT_KINDS && j != k);
 	used = kind_used(a, k);
 	others = kind_used(a, j);
 	refs = accounts[a].refs;
 	ASSUME(refs < 1000);
-	st = account_charge(a, account_kinds[k], n);
-	PROVE(kind_used(a, k) <= account_limit(&accounts[a], account_kinds[k]), "within the limit");
+	st = account_charge(a, k, n);
+	PROVE(kind_used(a, k) <= accounts[a].limit[k], "within the limit");
 	PROVE((uint64_t)used + (st == AEGIS_OK ? n : 0) == kind_used(a, k), "exactly n, or nothing");
 	PROVE(kind_used(a, j) == others, "no other kind changes");
-	PROVE(IMPLIES(st != AEGIS_OK, (uint64_t)used + n > account_limit(&accounts[a], account_kinds[k])),
+	PROVE(IMPLIES(st != AEGIS_OK, (uint64_t)used + n > accounts[a].limit[k]),
 	      "refused only if it does not fit");
 	if (st == AEGIS_OK && n) {
 		accounts[a].refs += 1; /* somebody is in it: it does not end here */
-		account_refund(a, account_kinds[k], n);
+		account_refund(a, k, n);
 		PROVE(kind_used(a, k) == used, "a refund undoes a charge");
 		PROVE(accounts[a].refs == refs + 1, "also its references");
 		REACH(n > 1);
@@ -60,11 +60,11 @@ proof_account_create(void)
 	status st;
 
 	state_any();
-	ASSUME(parent > 0 && parent < ACCOUNTS && accounts[parent].live && k < KINDS);
+	ASSUME(parent > 0 && parent < ACCOUNTS && accounts[parent].live && k < ACCOUNT_KINDS);
 	ASSUME(i > 0 && i < ACCOUNTS && i != parent);
 	ASSUME(accounts[parent].refs > 0 && accounts[parent].refs < 1000);
 	used = kind_used(parent, k);
-	limit = account_limit(&accounts[i], account_kinds[k]);
+	limit = accounts[i].limit[k];
 	live = accounts[i].live;
 	st = account_create(parent, &want);
 	check_locks();
@@ -76,12 +76,12 @@ proof_account_create(void)
 	}
 	PROVE(st > 1 && st < ACCOUNTS && st != parent, "a row of the table");
 	PROVE(IMPLIES(i == st, !live), "that was free");
-	PROVE(kind_used(parent, k) - used == account_limit(&accounts[st], account_kinds[k]),
+	PROVE(kind_used(parent, k) - used == accounts[st].limit[k],
 	      "the parent pays the whole limit");
 	PROVE(kind_used(parent, k) >= used &&
-		      kind_used(parent, k) <= account_limit(&accounts[parent], account_kinds[k]),
+		      kind_used(parent, k) <= accounts[parent].limit[k],
 	      "and can");
-	PROVE(IMPLIES(i != st, account_limit(&accounts[i], account_kinds[k]) == limit),
+	PROVE(IMPLIES(i != st, accounts[i].limit[k] == limit),
 	      "no other limit changes");
 	REACH(st > 2);
 }
@@ -92,17 +92,17 @@ proof_account_end(void)
 	uint32_t a = nondet_u32(), k = nondet_u32(), used, limit, parent;
 
 	state_any();
-	ASSUME(a > 1 && a < ACCOUNTS && accounts[a].live && accounts[a].refs > 0 && k < KINDS);
+	ASSUME(a > 1 && a < ACCOUNTS && accounts[a].live && accounts[a].refs > 0 && k < ACCOUNT_KINDS);
 	parent = accounts[a].parent;
 	ASSUME(parent > 0 && parent < ACCOUNTS && parent != a && accounts[parent].live);
 	ASSUME(accounts[parent].refs > 1); /* somebody else is in it */
-	for (uint32_t i = 0; i < KINDS; i++) {
+	for (uint32_t i = 0; i < ACCOUNT_KINDS; i++) {
 		if (accounts[a].refs == 1)
 			ASSUME(kind_used(a, i) == 0);
-		ASSUME(kind_used(parent, i) >= account_limit(&accounts[a], account_kinds[i]));
+		ASSUME(kind_used(parent, i) >= accounts[a].limit[i]);
 	}
 	used = kind_used(parent, k);
-	limit = account_limit(&accounts[a], account_kinds[k]);
+	limit = accounts[a].limit[k];
 	account_unref(a);
 	check_locks();
 	PROVE(kind_used(parent, k) == used - (accounts[a].live ? 0 : limit),

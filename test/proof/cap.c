@@ -50,7 +50,8 @@ env_unlock(const struct env *e)
 status
 account_charge(uint32_t account, enum account_kind kind, uint32_t n)
 {
-	PROVE(account == self.account && kind == ACCOUNT_NODE && n == 1, "who derives pays one name");
+	PROVE(account == self.account && kind == ACCOUNT_NODE && n == 1,
+	      "who derives pays one name");
 	if (nondet_bool())
 		return AEGIS_LIMIT;
 	charged++;
@@ -98,9 +99,11 @@ state_any(void)
 
 		ASSUME(n->parent < pool_top && n->dead <= 1);
 		if (i == NODE_ROOT)
-			ASSUME(!n->parent && n->depth == 0 && n->generation && n->refs && n->caps < 1000);
+			ASSUME(!n->parent && n->depth == 0 && n->generation && n->refs &&
+			       n->caps < 1000);
 		else if (n->parent)
-			ASSUME(i < pool_top && in_use(n->parent) && n->refs < 1000 && n->caps < 1000 &&
+			ASSUME(i < pool_top && in_use(n->parent) && n->refs < 1000 &&
+			       n->caps < 1000 &&
 			       n->parent_generation <= nodes[n->parent].generation &&
 			       n->depth == nodes[n->parent].depth + 1 && n->depth <= AEGIS_DEPTH);
 		else if (i < pool_top)
@@ -151,7 +154,8 @@ chain_whole(uint32_t node)
 
 		if (node == NODE_ROOT || !node)
 			break;
-		whole = whole && parent && nodes[node].parent_generation == nodes[parent].generation;
+		whole = whole && parent &&
+			nodes[node].parent_generation == nodes[parent].generation;
 		node = parent;
 	}
 	return whole;
@@ -173,7 +177,8 @@ proof_cap_check(void)
 	state_any();
 	ASSUME(guard < NODES);
 	st = cap_check(&self, slot, guard, rights);
-	PROVE((st == AEGIS_OK) == (slot < AEGIS_CAP_SLOTS && opens(&self.caps[slot], guard, rights)),
+	PROVE((st == AEGIS_OK) ==
+		      (slot < AEGIS_CAP_SLOTS && opens(&self.caps[slot], guard, rights)),
 	      "a check succeeds exactly for a live name above the guard with the rights");
 	PROVE(st == AEGIS_OK || st == AEGIS_BAD_CAP || st == AEGIS_DENIED, "documented answers");
 	REACH(st == AEGIS_OK && self.caps[slot].node != guard);
@@ -184,20 +189,20 @@ proof_cap_check(void)
 void
 proof_cap_node(void)
 {
-	uint32_t slot = nondet_u32(), rights = nondet_u32(), node = 0, before, i = nondet_u32();
+	uint32_t slot = nondet_u32(), rights = nondet_u32(), before, i = nondet_u32();
 	status st;
 
 	state_any();
 	ASSUME(i < NODES);
 	before = nodes[i].refs;
-	st = cap_node_ref(&self, slot, rights, &node);
-	PROVE((st == AEGIS_OK) ==
-		      (slot < AEGIS_CAP_SLOTS &&
-		       opens(&self.caps[slot], self.caps[slot].node, rights)),
+	st = cap_node_ref(&self, slot, rights);
+	PROVE((st > 0) == (slot < AEGIS_CAP_SLOTS &&
+			   opens(&self.caps[slot], self.caps[slot].node, rights)),
 	      "only a live capability with the rights names its node");
-	PROVE(nodes[i].refs == before + (st == AEGIS_OK && i == node), "one reference, to that node");
+	PROVE(IMPLIES(st > 0, self.caps[slot].node == st), "its own");
+	PROVE(nodes[i].refs == before + (i == st), "one reference, to that node");
 	check_locks();
-	REACH(st == AEGIS_OK && i == node);
+	REACH(i == st);
 }
 
 void
@@ -286,7 +291,8 @@ proof_cap_revoke(void)
 	PROVE(IMPLIES(below, cap_check(&other, use, guard, 0) == AEGIS_BAD_CAP),
 	      "what was granted or derived from the name opens nothing");
 	PROVE(cap_check(&self, slot, c->node, 0) == AEGIS_OK, "who revokes keeps the name");
-	REACH(below && victim.node != c->node && victim.generation == nodes[victim.node].generation);
+	REACH(below && victim.node != c->node &&
+	      victim.generation == nodes[victim.node].generation);
 	REACH(below && victim.node == c->node);
 }
 

@@ -8,7 +8,7 @@
  * wrong: the caller panics.  Call with nothing else going on in the space; for checked builds
  * and tests.
  */
-#include "tlb.h"
+#include "../tlb.h"
 
 struct check {
 	struct space *space;

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The invariants of frames (mem.c), checked: the exposed bitmap, and what accounts pay for.
+ * For checked builds and tests.
+ */
+#include "../kernel.h"
+
+static uint32_t seen_frames[ACCOUNTS];
+
+static bool
+bit_free(uint32_t pfn)
+{
+	const uint64_t *map = machine_frame(system_page->free_map_frame);
+
+	return map[pfn / 64] >> pfn % 64 & 1;
+}
+
+static bool
+frame_sound(uint32_t pfn)
+{
+	const struct frame *f = &frames[pfn];
+	bool owned = f->kind >= FRAME_USER && f->kind <= FRAME_EXPOSED;
+
+	if ((f->kind == FRAME_FREE) != bit_free(pfn))
+		return false;
+	if (f->kind == FRAME_FREE || f->kind == FRAME_NONE)
+		return !f->refs && !f->account && !f->guard;
+	if (f->kind > FRAME_KERNEL || !f->refs)
+		return false;
+	if ((f->kind == FRAME_USER || f->kind == FRAME_TABLE || f->kind == FRAME_HOLD) &&
+	    (!f->guard || !f->account))
+		return false;
+	if (owned && f->account)
+		seen_frames[f->account]++;
+	return f->account < ACCOUNTS && f->guard < NODES;
+}
+
+/* Call when nothing else runs: it compares whole tables. */
+bool
+mem_invariants(void)
+{
+	uint32_t free = 0;
+
+	for (uint32_t i = 0; i < ACCOUNTS; i++)
+		seen_frames[i] = 0;
+	for (uint32_t i = 0; i < frame_count; i++) {
+		if (!frame_sound(i))
+			return false;
+		free += frames[i].kind == FRAME_FREE;
+	}
+	for (uint32_t i = 1; i < ACCOUNTS; i++) {
+		for (uint32_t j = 1; j < ACCOUNTS; j++) {
+			if (accounts[j].live && accounts[j].parent == i)
+				seen_frames[i] += accounts[j].limit[ACCOUNT_FRAME];
+		}
+		if (accounts[i].live && accounts[i].used[ACCOUNT_FRAME] != seen_frames[i])
+			return false;
+	}
+	return free == system_page->free_frames;
+}
