@@ -9,6 +9,8 @@
  * must not notice.  It is how the tests show that the page table is a cache, that upcalls nest, and that
  * the ways into a library and out of it are sound at each instruction.
  *
+ * Either, and slow=1 alone, keeps exceptions from the entry code's short way, which has none of this.
+ *
  * 1. Each boundary gets each of the deeds once at its first visits, later visits get some by the seed:
  *    so all are covered after a few rounds, and a round that goes on forever is impossible.
  * 2. A boundary while asynchronous upcalls are deferred is another place than the same one while they
@@ -26,7 +28,7 @@
 
 enum { DEED_SLICE = 1, DEED_EVENT = 2, DEED_DROP = 4, DEED_DEFERRED = 8 };
 
-bool chaos_on, chaos_stepping;
+bool chaos_on, chaos_stepping, chaos_slow;
 static uint64_t state;
 static struct {
 	uint64_t low, high;
@@ -82,6 +84,7 @@ chaos_init(void)
 {
 	const char *seed = option_find("chaos");
 	const char *step = option_find("chaos_step");
+	const char *slow = option_find("slow");
 
 	for (; seed && *seed >= '0' && *seed <= '9'; seed++)
 		state = state * 10 + (uint64_t)(*seed - '0');
@@ -89,6 +92,7 @@ chaos_init(void)
 	chaos_on = seed != NULL;
 	if (step)
 		ranges_read(step);
+	chaos_slow = chaos_on || chaos_stepping || (slow && *slow == '1');
 }
 
 static uint32_t

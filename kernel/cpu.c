@@ -268,7 +268,7 @@ cpu_leave(struct env *e)
 
 	e->used += now - c->began;
 	e->page->time_tsc = e->used;
-	e->page->entries += machine_calls_take();
+	e->page->entries = e->calls;
 	c->began = now;
 	if (e->epilogue) {
 		uint64_t took = now - e->epilogue;

@@ -288,6 +288,7 @@ _env_setup(struct env *e, struct space *s, const struct aegis_setup *setup)
 	atomic_fetch_sub(&e->space->envs, 1);
 	e->space = s;
 	e->setup = *setup;
+	upcall_prepare(e);
 	if (self)
 		space_load(s);
 	else if (e->state != AEGIS_STATE_SLEEPING)

@@ -17,6 +17,13 @@
  */
 #include "kernel.h"
 
+#define GS_BASE_NEVER (1ul << 63) /* not canonical, so that no environment can have it */
+
+COUNTER(upcall_exceptions, "exceptions");
+COUNTER(upcall_foreigns, "foreign_calls");
+TRACE_POINT(upcall_exception_event, "exception");
+TRACE_POINT(upcall_foreign_event, "foreign_call");
+
 static uint64_t
 stack_low(const struct env *e)
 {
@@ -27,6 +34,26 @@ static uint64_t
 stack_high(const struct env *e)
 {
 	return e->setup.area_va + e->setup.area_pages * PAGE;
+}
+
+void
+upcall_prepare(struct env *e)
+{
+	struct upcall_fast *f = &e->fast;
+	uint32_t first = e->setup.stack_page;
+
+	f->low = stack_low(e);
+	f->size = stack_high(e) - f->low;
+	f->at = stack_high(e) - AEGIS_FRAME_SIZE;
+	f->frame = (uint8_t *)machine_frame(e->area[e->setup.area_pages - 1]) + PAGE -
+		   AEGIS_FRAME_SIZE;
+	f->entry = e->setup.fault_entry;
+	f->area = machine_frame(e->area[0]);
+	f->page = e->page;
+	f->pkru = e->setup.pkru;
+	for (uint32_t i = first; i < e->setup.area_pages; i++)
+		f->pages[i - first] = (uint64_t)machine_frame(e->area[i]) - (i - first) * PAGE;
+	f->gs_base = chaos_slow || !f->entry ? GS_BASE_NEVER : e->setup.gs_base;
 }
 
 /*
@@ -172,8 +199,8 @@ trap_exception(struct regs *regs, uint64_t addr)
 {
 	struct env *e = current();
 
-	COUNT(exceptions);
-	TRACE(exception, regs->vector, regs->rip);
+	COUNT_AT(upcall_exceptions);
+	TRACE_AT(upcall_exception_event, regs->vector, regs->rip);
 	if (chaos_on)
 		chaos_step(regs);
 	upcall_sync(e, regs, (uint32_t)regs->vector, (uint32_t)regs->error, addr);
@@ -182,8 +209,8 @@ trap_exception(struct regs *regs, uint64_t addr)
 void
 trap_foreign(struct regs *regs)
 {
-	COUNT(foreign_calls);
-	TRACE(foreign_call, regs->rax, regs->rip);
+	COUNT_AT(upcall_foreigns);
+	TRACE_AT(upcall_foreign_event, regs->rax, regs->rip);
 	if (chaos_on)
 		chaos_step(regs);
 	upcall_sync(current(), regs, AEGIS_CAUSE_SYSCALL, 0, 0);

@@ -50,6 +50,13 @@ extern uint64_t *counters[AEGIS_CPUS]; /* one exposed frame a processor */
 		counters[machine_cpu()][&counter_##what - counter_defs_begin] += (n); \
 	} while (0)
 #define COUNT(what) COUNT_ADD(what, 1)
+/* The same, declared apart with COUNTER or TRACE_POINT, because the entry code uses them too. */
+#define COUNTER(object, name) \
+	const struct counter_def object __attribute__((section("counter_defs"), used)) = {name}
+#define TRACE_POINT(object, name) \
+	const struct counter_def object __attribute__((section("trace_defs"), used)) = {name}
+#define COUNT_AT(object)       counters[machine_cpu()][&(object)-counter_defs_begin]++
+#define TRACE_AT(object, a, b) trace_write((uint32_t)(&(object)-trace_defs_begin), (a), (b))
 #define TRACE(what, a, b)                                                            \
 	do {                                                                         \
 		static const struct counter_def trace_##what                         \
@@ -222,8 +229,25 @@ void space_boot_hold(struct space *s, uint32_t pfn, uint32_t n); /* READ WRITE, 
 void _space_drop(struct space *s);
 
 /* ---- env.c: environments ---- */
+/*
+ * What the entry code must know to make an upcall without C (kernel/x86/entry.S), computed by
+ * upcall_prepare whenever the setup changes.
+ */
+struct upcall_fast {
+	uint64_t gs_base;   /* of handlers; not canonical: by C only */
+	uint64_t low, size; /* upcall stack: user address, bytes */
+	void *frame;        /* the first frame, in the kernel's mapping */
+	uint64_t at;        /* the same for user mode */
+	uint64_t entry;     /* handler of exceptions */
+	struct aegis_area *area;
+	struct aegis_env_page *page;
+	uint32_t pkru;                        /* of handlers */
+	uint64_t pages[AEGIS_AREA_PAGES - 1]; /* kernel address - offset, of each stack page */
+};
 struct env {
+	struct upcall_fast fast; /* must be first */
 	uint32_t number, generation;
+	uint32_t calls; /* ever made */
 	uint32_t guard, account;
 	uint32_t object, vector, exposed; /* frames: this struct, XSAVE area, environment page */
 	struct aegis_env_page *page;
@@ -288,6 +312,9 @@ void _env_abort(struct env *e, uint32_t reason);
 void *area_at(struct env *e, uint32_t offset, uint32_t n);
 
 /* ---- fault.c: upcalls ---- */
+extern const struct counter_def upcall_exceptions, upcall_foreigns;           /* counters */
+extern const struct counter_def upcall_exception_event, upcall_foreign_event; /* trace points */
+void upcall_prepare(struct env *e); /* after a change of area or setup.  env.lock held, or boot */
 /* Pushes a frame for cause and makes regs enter the handler; ends the environment if it cannot. */
 void upcall_sync(struct env *e, struct regs *regs, uint32_t cause, uint32_t error, uint64_t addr);
 /* Marks a reason pending for e; if it runs here or elsewhere, it will be looked at soon. */
@@ -343,6 +370,7 @@ void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held 
 uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
 void chaos_step(struct regs *regs); /* at every entry, with the boot option chaos=SEED */
 extern bool chaos_on;
+extern bool chaos_slow;     /* no short ways: chaos of either kind, or option slow=1 */
 extern bool chaos_stepping; /* option chaos_step: the machine calls the three below */
 /* An instruction of user mode is about to begin.  True: it lies in a range, come again at the next. */
 bool chaos_boundary(struct regs *regs);

@@ -220,6 +220,7 @@ area_make(struct env *e, struct space *s, uint64_t entry)
 		.space = s->number,
 		.flags = AEGIS_SETUP_EXTRA,
 	};
+	upcall_prepare(e);
 	return area;
 }
 

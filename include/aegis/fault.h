@@ -7,7 +7,8 @@
  * enter the registered handler with rdi = rsp = address of the frame.  If the interrupted rsp lies
  * within the upcall stack, the frame goes below it; else it goes to the top: leaving the upcall stack
  * means that nothing on it is needed any more.  Frames are AEGIS_FRAME_SIZE bytes, aligned to it.
- * Only the registers in the frame are changed; all others still hold the interrupted values.
+ * Only the registers in the frame are changed, to nothing of meaning but rdi; all others still hold the
+ * interrupted values.
  *
  * The handler returns without the kernel: it restores what it changed and continues at rip with the
  * rsp and flags of the frame, whose last five words are in the order that iretq, legal in ring 3, loads

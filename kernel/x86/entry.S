@@ -3,9 +3,12 @@
  * Every way into the kernel and out of it.
  *
  *   syscall_entry   the light path: nothing is saved but rip, rflags and rsp; the C function keeps the
- *                   callee-saved registers, the argument registers come back as zero
+ *                   callee-saved registers, the argument registers come back as zero.  `null` with
+ *                   nothing pending touches no stack and no register but rax
  *   sys_pct_*       the same for protected control transfers: the argument registers are the message
- *   trap stubs      exceptions and interrupts: a full struct regs on the processor's stack
+ *   trap_fast       exceptions of user mode: the scratch registers go straight into the upcall frame
+ *                   (invariant 4); what is unusual takes the way of interrupts
+ *   trap_common     interrupts and the rest: a full struct regs on the processor's stack
  *   ist stubs       #DB, NMI, #DF, #MC: on stacks of their own, because they can come while the stack
  *                   or the GS base are still the user's
  *   machine_enter_* the noreturn ways to user mode, machine_idle
@@ -17,11 +20,19 @@
  * 2. In C, DF and AC are clear and interrupts are off, except between `sti` and `cli` of machine_idle.
  * 3. iretq is executed with user selectors only; if it faults, the fault is the user's
  *    (trap_iret_fault).  sysretq is executed with a canonical address only: it comes from SYSCALL,
- *    which no page at the upper end of user space can contain, or has been tested.
+ *    which no page at the upper end of user space can contain, or has been tested, or is an entry of
+ *    a setup, which env_write has tested.
+ * 4. trap_fast does what upcall_sync does, in the same order, from struct upcall_fast of the running
+ *    environment, which says by a GS base that nobody can have that it must not.  It runs no C, so it
+ *    leaves DF and AC to the sysretq.  It reads nothing back from the frame, which other processors
+ *    can write, and what it leaves in registers is the user's own or 0.
  */
 #include "asm.h"
 
-/* CLAC does not exist before SMAP; trap_init overwrites these with no-operations there. */
+/*
+ * CLAC does not exist before SMAP, RDPKRU and WRPKRU not before protection keys; trap_init overwrites
+ * these there: with no-operations, and RDPKRU so that it answers 0.
+ */
 	.macro	CLEAR_AC
 771:	clac
 	.pushsection clac_sites, "a"
@@ -66,6 +77,107 @@
 	addq	$16, %rsp	/* vector, error */
 	.endm
 
+/* Offsets from rsp with the vector on top, as the stubs leave it. */
+#define HW_CS  24
+#define HW_RSP 40
+
+/*
+ * A record of the trace: rsi is the environment, a in rcx, rip on the stack's top.  As trace_write,
+ * without its call.  Clobbers rax rdx r8 r11.
+ */
+	.macro	TRACE_FAST event
+	movq	%gs:PERCPU_TRACE, %r8
+	movq	RING_HEAD(%r8), %rax
+	xorl	%edx, %edx
+	divq	RING_SLOTS(%r8)
+	shll	$5, %edx		/* bytes of a record */
+	leaq	RING_REC(%r8,%rdx), %r11
+	incq	RING_HEAD(%r8)
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rax, %rdx
+	movq	%rdx, REC_TSC(%r11)
+	movl	%gs:\event, %eax
+	movl	%eax, REC_EVENT(%r11)
+	movl	ENV_NUMBER(%rsi), %eax
+	movl	%eax, REC_ENV(%r11)
+	movq	%rcx, REC_A(%r11)
+	movq	(%rsp), %rax
+	movq	%rax, REC_B(%r11)
+	.endm
+
+/*
+ * On the stack: rax, rdi, and what the stub left; rax is the environment, rdi the frame.  The frame is
+ * filled, asynchronous upcalls are deferred, PKRU is the handlers'; then rsi is the environment and
+ * only rsp = rdi = the frame's address, which differs, and FRAME_ENTER are left to do.
+ */
+	.macro	FRAME_FILL event, counter, foreign=0
+	movq	%rsi, FRAME_RSI(%rdi)
+	movq	%rdx, FRAME_RDX(%rdi)
+	movq	%r10, FRAME_R10(%rdi)
+	movq	%r8, FRAME_R8(%rdi)
+	movq	%r9, FRAME_R9(%rdi)
+	movq	%rcx, FRAME_RCX(%rdi)
+	movq	%r11, FRAME_R11(%rdi)
+	movq	%rax, %rsi
+	.if	\foreign
+	movq	(%rsp), %r9
+	.endif
+	popq	FRAME_RAX(%rdi)
+	popq	FRAME_RDI(%rdi)
+	popq	%rcx
+	popq	%rdx
+	movl	%ecx, FRAME_CAUSE(%rdi)
+	movl	%edx, FRAME_ERROR(%rdi)
+	xorl	%eax, %eax
+	.if	\foreign
+	movq	%r9, %rcx		/* for the trace */
+	.else
+	cmpl	$14, %ecx
+	jne	1f
+	movq	%cr2, %rax
+	.endif
+1:	movq	%rax, FRAME_ADDR(%rdi)
+	TRACE_FAST \event
+	movq	%gs:PERCPU_COUNTERS, %rdx
+	incq	\counter(%rdx)
+	popq	FRAME_RIP(%rdi)
+	popq	FRAME_CS(%rdi)
+	popq	FRAME_RFLAGS(%rdi)
+	popq	FRAME_RSP(%rdi)
+	popq	FRAME_SS(%rdi)
+	movq	FAST_GS_BASE(%rsi), %rax
+	movq	%rax, FRAME_GS_BASE(%rdi)
+	xorl	%ecx, %ecx
+911:	rdpkru
+	.pushsection pkru_sites, "a"
+	.quad	911b
+	.popsection
+	movl	%eax, FRAME_PKRU(%rdi)
+	cmpl	FAST_PKRU(%rsi), %eax
+	je	2f
+	movl	FAST_PKRU(%rsi), %eax
+912:	wrpkru
+	.pushsection pkru_sites, "a"
+	.quad	912b
+	.popsection
+2:	movq	FAST_AREA(%rsi), %rcx
+	movl	(%rcx), %eax		/* defer */
+	movl	$1, (%rcx)
+	movl	%eax, FRAME_DEFERRED(%rdi)
+	movq	FAST_PAGE(%rsi), %rcx
+	incl	PAGE_UPCALLS(%rcx)
+	.endm
+
+	.macro	FRAME_ENTER
+	movq	FAST_ENTRY(%rsi), %rcx
+	movl	$0x202, %r11d		/* MACHINE_FLAGS_USER */
+	xorl	%esi, %esi
+	xorl	%r8d, %r8d
+	swapgs
+	sysretq
+	.endm
+
 	.text
 
 /* ---- calls ---- */
@@ -73,13 +185,28 @@
 	.globl	syscall_entry
 syscall_entry:
 	swapgs
-	movq	%rsp, %gs:PERCPU_USER_RSP
+	cmpl	$CALL_BASE, %eax
+	jne	1f
+	movq	%gs:PERCPU_LOCAL, %rax
+	incl	ENV_CALLS(%rax)
+	movq	FAST_AREA(%rax), %rax
+	cmpl	$0, AREA_PENDING(%rax)
+	jne	null_pending
+	xorl	%eax, %eax
+	swapgs
+	sysretq
+null_pending:
+	movq	%gs:PERCPU_LOCAL, %rax
+	decl	ENV_CALLS(%rax)		/* it is counted below */
+	movl	$CALL_BASE, %eax
+1:	movq	%rsp, %gs:PERCPU_USER_RSP
 	movq	%gs:PERCPU_STACK, %rsp
-	incl	%gs:PERCPU_CALLS
 	pushq	%rcx			/* struct machine_call: rip */
 	pushq	%r11			/* rflags */
 	pushq	%gs:PERCPU_USER_RSP	/* rsp */
 	pushq	%rax			/* rax */
+	movq	%gs:PERCPU_LOCAL, %rcx
+	incl	ENV_CALLS(%rcx)
 	subl	$CALL_BASE, %eax
 	cmpl	$CALL_MAX, %eax
 	jae	syscall_foreign
@@ -142,10 +269,14 @@ pct_iret:
 	movl	$0x202, %r11d
 	jmp	foreign_frame
 
-/* Not our number: a full context, as if by an exception.  rcx and r11 hold rip and rflags. */
+/*
+ * Not our number: a context as if by an exception, on the stack as the processor would push it.  r11
+ * holds rflags, and rcx goes on to hold rip.
+ */
 syscall_foreign:
 	popq	%rax
-	addq	$24, %rsp
+	addq	$16, %rsp
+	popq	%rcx
 	pushq	$USER_SS
 	pushq	%gs:PERCPU_USER_RSP
 	pushq	%r11
@@ -153,6 +284,28 @@ syscall_foreign:
 	pushq	%rcx
 	pushq	$0
 	pushq	$32
+	pushq	%rdi
+	pushq	%rax
+	swapgs
+	rdgsbase %rdi
+	swapgs
+	movq	%gs:PERCPU_LOCAL, %rax
+	cmpq	FAST_GS_BASE(%rax), %rdi
+	jne	foreign_slow
+	movq	%gs:PERCPU_USER_RSP, %rdi
+	subq	FAST_LOW(%rax), %rdi
+	cmpq	FAST_SIZE(%rax), %rdi
+	jbe	foreign_slow
+	movq	FAST_FRAME(%rax), %rdi
+	FRAME_FILL PERCPU_EVENT_FOREIGN, upcall_foreigns, 1
+	xorl	%r9d, %r9d
+	movq	FAST_AT(%rsi), %rsp
+	movq	%rsp, %rdi
+	FRAME_ENTER
+
+foreign_slow:
+	popq	%rax
+	popq	%rdi
 	SAVE
 	movq	%rsp, %rdi
 	xorl	%ebp, %ebp
@@ -168,15 +321,61 @@ foreign_frame:
 	swapgs
 	jmp	trap_iretq
 
-/* ---- exceptions and interrupts ---- */
+/* ---- exceptions of user mode, the short way ---- */
+
+trap_fast:
+	testb	$3, HW_CS(%rsp)
+	jz	trap_in_kernel
+	pushq	%rdi
+	pushq	%rax
+	rdgsbase %rdi
+	swapgs
+	movq	%gs:PERCPU_LOCAL, %rax
+	cmpq	FAST_GS_BASE(%rax), %rdi
+	jne	trap_slow
+	movq	HW_RSP+16(%rsp), %rdi
+	subq	FAST_LOW(%rax), %rdi
+	cmpq	FAST_SIZE(%rax), %rdi
+	jbe	trap_nested
+	movq	FAST_FRAME(%rax), %rdi
+	FRAME_FILL PERCPU_EVENT_EXCEPTION, upcall_exceptions
+	movq	FAST_AT(%rsi), %rsp
+	movq	%rsp, %rdi
+	FRAME_ENTER
+
+/* rdi = bytes of the upcall stack below rsp: the frame goes below what lies there. */
+trap_nested:
+	subq	$256, %rdi		/* AEGIS_FRAME_SIZE */
+	jb	trap_slow		/* to its end */
+	andq	$-256, %rdi
+	movq	%rcx, %gs:PERCPU_SCRATCH
+	movq	%rdi, %rcx
+	addq	FAST_LOW(%rax), %rcx
+	movq	%rcx, %gs:PERCPU_USER_RSP
+	movl	%edi, %ecx
+	shrl	$12, %ecx
+	addq	FAST_PAGES(%rax,%rcx,8), %rdi
+	movq	%gs:PERCPU_SCRATCH, %rcx
+	FRAME_FILL PERCPU_EVENT_EXCEPTION, upcall_exceptions
+	movq	%gs:PERCPU_USER_RSP, %rsp
+	movq	%rsp, %rdi
+	FRAME_ENTER
+
+trap_slow:
+	popq	%rax
+	popq	%rdi
+	jmp	trap_ours
+
+/* ---- exceptions and interrupts, the long way ---- */
 trap_common:
+	testb	$3, HW_CS(%rsp)
+	jz	trap_in_kernel
+	swapgs
+trap_ours:
 	SAVE
 	cld
 	CLEAR_AC
 	movq	%rsp, %rdi
-	testb	$3, REGS_CS(%rsp)
-	jz	trap_from_kernel
-	swapgs
 	xorl	%ebp, %ebp
 	call	trap_user
 	.globl	trap_exit
@@ -187,7 +386,11 @@ trap_exit:
 trap_iretq:
 	iretq
 
-trap_from_kernel:
+trap_in_kernel:
+	SAVE
+	cld
+	CLEAR_AC
+	movq	%rsp, %rdi
 	leaq	trap_iretq(%rip), %rax
 	cmpq	%rax, REGS_RIP(%rsp)
 	je	1f
@@ -217,6 +420,8 @@ trap_stubs:
 	.endif
 	.if	vector == 1 || vector == 2 || vector == 8 || vector == 18
 	jmp	ist_common
+	.elseif	vector < 32
+	jmp	trap_fast
 	.else
 	jmp	trap_common
 	.endif

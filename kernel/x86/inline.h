@@ -36,15 +36,6 @@ machine_set_local(void *local)
 	__asm__ volatile("movq %0, %%gs:%c1" ::"r"(local), "i"(PERCPU_LOCAL) : "memory");
 }
 
-static inline uint32_t
-machine_calls_take(void)
-{
-	uint32_t calls = 0;
-
-	__asm__ volatile("xchgl %0, %%gs:%c1" : "+r"(calls) : "i"(PERCPU_CALLS) : "memory");
-	return calls;
-}
-
 static inline uint64_t
 machine_tsc(void)
 {

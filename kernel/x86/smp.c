@@ -174,6 +174,7 @@ smp_init(void)
 void
 machine_smp_start(void)
 {
+	trap_counters();
 	atomic_store(&go, 1);
 	for (uint32_t cpu = 1; cpu < x86_cpus; cpu++)
 		machine_ipi(cpu);

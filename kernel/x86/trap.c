@@ -28,15 +28,66 @@
 #define CAUSE_CHECK  18u
 
 extern uint8_t trap_stubs[], trap_iretq[];
-extern const uint64_t clac_begin[], clac_end[]; /* kernel.ld */
+extern const uint64_t clac_begin[], clac_end[], pkru_begin[], pkru_end[]; /* kernel.ld */
 
-_Static_assert(offsetof(struct regs, rip) == REGS_RIP, "asm.h");
-_Static_assert(offsetof(struct regs, cs) == REGS_CS, "asm.h");
+#define PIN(type, member, at) _Static_assert(offsetof(type, member) == (at), "asm.h")
+PIN(struct regs, rip, REGS_RIP);
+PIN(struct regs, cs, REGS_CS);
 _Static_assert(sizeof(struct regs) == REGS_SIZE, "asm.h");
-_Static_assert(offsetof(struct percpu, stack) == PERCPU_STACK, "asm.h");
-_Static_assert(offsetof(struct percpu, user_rsp) == PERCPU_USER_RSP, "asm.h");
-_Static_assert(offsetof(struct percpu, local) == PERCPU_LOCAL, "asm.h");
-_Static_assert(offsetof(struct percpu, calls) == PERCPU_CALLS, "asm.h");
+PIN(struct percpu, stack, PERCPU_STACK);
+PIN(struct percpu, user_rsp, PERCPU_USER_RSP);
+PIN(struct percpu, local, PERCPU_LOCAL);
+PIN(struct percpu, counters, PERCPU_COUNTERS);
+PIN(struct percpu, trace, PERCPU_TRACE);
+PIN(struct percpu, scratch, PERCPU_SCRATCH);
+PIN(struct percpu, event_exception, PERCPU_EVENT_EXCEPTION);
+PIN(struct percpu, event_foreign, PERCPU_EVENT_FOREIGN);
+PIN(struct env, fast, 0);
+PIN(struct env, number, ENV_NUMBER);
+PIN(struct env, calls, ENV_CALLS);
+PIN(struct upcall_fast, gs_base, FAST_GS_BASE);
+PIN(struct upcall_fast, low, FAST_LOW);
+PIN(struct upcall_fast, size, FAST_SIZE);
+PIN(struct upcall_fast, frame, FAST_FRAME);
+PIN(struct upcall_fast, at, FAST_AT);
+PIN(struct upcall_fast, entry, FAST_ENTRY);
+PIN(struct upcall_fast, area, FAST_AREA);
+PIN(struct upcall_fast, page, FAST_PAGE);
+PIN(struct upcall_fast, pkru, FAST_PKRU);
+PIN(struct upcall_fast, pages, FAST_PAGES);
+PIN(struct aegis_frame, cause, FRAME_CAUSE);
+PIN(struct aegis_frame, error, FRAME_ERROR);
+PIN(struct aegis_frame, addr, FRAME_ADDR);
+PIN(struct aegis_frame, gs_base, FRAME_GS_BASE);
+PIN(struct aegis_frame, pkru, FRAME_PKRU);
+PIN(struct aegis_frame, deferred, FRAME_DEFERRED);
+PIN(struct aegis_frame, rdi, FRAME_RDI);
+PIN(struct aegis_frame, rsi, FRAME_RSI);
+PIN(struct aegis_frame, rdx, FRAME_RDX);
+PIN(struct aegis_frame, r10, FRAME_R10);
+PIN(struct aegis_frame, r8, FRAME_R8);
+PIN(struct aegis_frame, r9, FRAME_R9);
+PIN(struct aegis_frame, rax, FRAME_RAX);
+PIN(struct aegis_frame, rcx, FRAME_RCX);
+PIN(struct aegis_frame, r11, FRAME_R11);
+PIN(struct aegis_frame, rip, FRAME_RIP);
+PIN(struct aegis_frame, cs, FRAME_CS);
+PIN(struct aegis_frame, rflags, FRAME_RFLAGS);
+PIN(struct aegis_frame, rsp, FRAME_RSP);
+PIN(struct aegis_frame, ss, FRAME_SS);
+PIN(struct aegis_area, pending, AREA_PENDING);
+PIN(struct aegis_area, defer, 0);
+PIN(struct aegis_env_page, upcalls, PAGE_UPCALLS);
+PIN(struct aegis_trace_ring, head, RING_HEAD);
+PIN(struct aegis_trace_ring, slots, RING_SLOTS);
+PIN(struct aegis_trace_ring, rec, RING_REC);
+_Static_assert(sizeof(struct aegis_trace_rec) == 32, "entry.S");
+PIN(struct aegis_trace_rec, event, REC_EVENT);
+PIN(struct aegis_trace_rec, env, REC_ENV);
+PIN(struct aegis_trace_rec, a, REC_A);
+PIN(struct aegis_trace_rec, b, REC_B);
+_Static_assert(sizeof(struct counter_def) == sizeof(uint64_t), "a counter beside its definition");
+_Static_assert(AEGIS_FRAME_SIZE == 256 && MACHINE_FLAGS_USER == 0x202, "entry.S");
 _Static_assert(USER_CS == MACHINE_USER_CS && USER_SS == MACHINE_USER_SS, "asm.h");
 _Static_assert(CALL_BASE == AEGIS_CALL_BASE && CALL_MAX == AEGIS_CALLS, "asm.h");
 _Static_assert(MACHINE_FLAGS_MASK == 0x244dd5, "entry.S");
@@ -66,6 +117,34 @@ clac_patch(void)
 		memcpy((void *)*p, "\x0f\x1f\x00", 3);
 }
 
+/* Nor RDPKRU and WRPKRU before protection keys: xor %eax,%eax; cltd, and a no-operation. */
+static void
+pkru_patch(void)
+{
+	if (feature_offered('c', 7, 0, 3))
+		return;
+	for (const uint64_t *p = pkru_begin; p < pkru_end; p++) {
+		uint8_t *site = (uint8_t *)*p;
+
+		memcpy(site, site[2] == 0xee ? "\x31\xc0\x99" : "\x0f\x1f\x00", 3);
+	}
+}
+
+void
+trap_counters(void)
+{
+	uint32_t pages = system_page->trace_pages;
+
+	for (uint32_t i = 0; i < x86_cpus; i++) {
+		struct percpu *p = &percpus[i];
+
+		p->counters = (uint64_t)counters[i] - (uint64_t)counter_defs_begin;
+		p->trace = machine_frame(system_page->trace_frame + i * pages);
+		p->event_exception = (uint32_t)(&upcall_exception_event - trace_defs_begin);
+		p->event_foreign = (uint32_t)(&upcall_foreign_event - trace_defs_begin);
+	}
+}
+
 void
 trap_init(void)
 {
@@ -79,6 +158,7 @@ trap_init(void)
 	gate_set(CAUSE_DOUBLE, GATE, IST_DOUBLE);
 	gate_set(CAUSE_CHECK, GATE, IST_CHECK);
 	clac_patch();
+	pkru_patch();
 }
 
 void

@@ -116,8 +116,12 @@ struct percpu {
 	uint64_t stack;    /* top */
 	uint64_t user_rsp; /* for the first instructions of a call */
 	void *local;       /* machine_local() */
-	uint32_t calls;    /* by user mode since machine_calls_take() */
-	bool released;     /* interrupts may go to the rest of the kernel */
+	/* For COUNT and TRACE of the entry code: counters, as an offset from counter_defs_begin; ring. */
+	uint64_t counters;
+	struct aegis_trace_ring *trace;
+	uint64_t scratch;
+	uint32_t event_exception, event_foreign;
+	bool released; /* interrupts may go to the rest of the kernel */
 	uint64_t gdt[9];
 	struct tss tss;
 };
@@ -174,8 +178,9 @@ bool mmu_readable(uint64_t va); /* mapped in the kernel half: a backtrace may re
 #define MMU_DEVICE (3ul << 3) /* PCD PWT */
 
 /* ---- trap.c ---- */
-void trap_init(void); /* once: the table of vectors */
-void trap_load(void); /* on every processor */
+void trap_init(void);     /* once: the table of vectors */
+void trap_load(void);     /* on every processor */
+void trap_counters(void); /* once, after trace_init: where the entry code counts */
 void trap_user(struct regs *regs);
 void trap_kernel(struct regs *regs);
 void trap_iret_fault(struct regs *regs);

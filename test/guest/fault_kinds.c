@@ -211,6 +211,80 @@ TEST(fault_registers)
 	(void)seen_after;
 }
 
+/* At the handler's first instruction: nothing in any register is the kernel's. */
+__asm__(".text\n"
+	"registers_fault:\n"
+	"	movq %rax, registers_first\n"
+	"	movq %rbx, registers_first + 8\n	movq %rcx, registers_first + 16\n"
+	"	movq %rdx, registers_first + 24\n	movq %rsi, registers_first + 32\n"
+	"	movq %rdi, registers_first + 40\n	movq %rbp, registers_first + 48\n"
+	"	movq %r8, registers_first + 56\n	movq %r9, registers_first + 64\n"
+	"	movq %r10, registers_first + 72\n	movq %r11, registers_first + 80\n"
+	"	movq %r12, registers_first + 88\n	movq %r13, registers_first + 96\n"
+	"	movq %r14, registers_first + 104\n	movq %r15, registers_first + 112\n"
+	"	movq %rsp, registers_first + 120\n"
+	"	pushfq\n"
+	"	popq registers_flags_first\n"
+	"	jmp guest_fault_entry\n");
+extern const char registers_fault[];
+uint64_t registers_flags_first;
+struct seen registers_first;
+
+static int64_t
+nested_undefined(uint64_t arg)
+{
+	(void)arg;
+	registers_through(0);
+	return 0;
+}
+
+/* Raises the same again from its handler, once, so that the frame is the second. */
+static bool
+step_over_twice(struct aegis_frame *f, uint64_t callee[6])
+{
+	if (self()->faults % 2 == 0)
+		return step_over(f, callee);
+	nested_undefined(0);
+	check(seen_frame.deferred == 1);
+	check(seen_frame.rsp < (uint64_t)f && (uint64_t)f - seen_frame.rsp < PAGE);
+	return step_over(f, callee);
+}
+
+static void
+registers_first_check(void)
+{
+	const uint64_t *first = (const uint64_t *)&registers_first;
+
+	for (uint32_t i = 0; i < 15; i++)
+		check(first[i] < AEGIS_USER_MAX || first[i] == 0x1111111111111111ul + i);
+	check_is(registers_first.rdi, registers_first.rsp);
+	check_is(registers_flags_first, 0x202);
+	check_is(registers_first.rbx, 0x1111111111111112ul);
+	check_is(registers_first.r15, 0x111111111111111ful);
+}
+
+TEST(fault_first_registers)
+{
+	struct aegis_setup *setup = spare();
+
+	setup_fill(setup, self(), self()->space, 0, AEGIS_SETUP_EXTRA);
+	setup->fault_entry = (uint64_t)registers_fault;
+	require_is(aegis_env_write(AEGIS_SELF, self()->env, SPARE), AEGIS_OK);
+	self()->on_fault = step_over;
+	for (uint64_t kind = 0; kind < 2; kind++) {
+		registers_through(kind);
+		registers_first_check();
+		registers_check((uint64_t)(kind ? trap_site : fault_site));
+	}
+	self()->faults = 0;
+	self()->on_fault = step_over_twice;
+	registers_through(0);
+	check_is(self()->faults, 2);
+	registers_first_check();
+	setup_fill(setup, self(), self()->space, 0, AEGIS_SETUP_EXTRA);
+	require_is(aegis_env_write(AEGIS_SELF, self()->env, SPARE), AEGIS_OK);
+}
+
 /* A foreign number is an exception; the frame is behind the instruction, the handler answers. */
 static bool
 answer(struct aegis_frame *f, uint64_t callee[6])

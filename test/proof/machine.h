@@ -9,6 +9,7 @@
 
 #include "proof.h"
 
+bool chaos_slow;
 static uint32_t machine_me; /* this processor */
 static uint32_t machine_ipis, machine_flushes, machine_cleared;
 
@@ -29,12 +30,6 @@ machine_ipi(uint32_t cpu)
 {
 	PROVE(cpu < AEGIS_CPUS, "an interrupt goes to a processor that exists");
 	machine_ipis++;
-}
-
-uint32_t
-machine_calls_take(void)
-{
-	return nondet_u32();
 }
 
 _Noreturn void
