@@ -13,6 +13,7 @@ include kernel/kernel.mk
 include exos/exos.mk
 -include libos/libos.mk
 -include test/test.mk
+-include bench/bench.mk
 
 HOST_CFLAGS = -std=gnu11 -O2 -g -I. -Iinclude -Wall -Wextra -Werror -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -75,6 +76,7 @@ help:
 	@echo 'make test    all tests (installs what is missing); test/run -h for parts of it'
 	@echo 'make gdb     the shell, waiting for gdb'
 	@echo 'make check   format, lint, static analysis, stack depths'
+	@echo 'make bench   measure against Linux (fetches its kernel); bench/run --help for parts of it'
 	@echo 'make prove   model checking and proofs'
 	@echo 'make size    lines by file'
 	@echo 'make docs    docs/abi.md from include/aegis'

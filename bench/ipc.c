@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Two processes on one processor: a byte through pipes, a word in shared memory with a wake-up, a byte through
+ * a pair of Unix sockets and back.  A call of op is there and back.  The other process is ended by whoever started
+ * this one.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+static int in, out; /* this process's */
+
+/* The other process: sends back what comes, and ends with this one. */
+static void
+echo(void)
+{
+	char c;
+
+	while (read(in, &c, 1) == 1 && write(out, &c, 1) == 1)
+		;
+	_exit(0);
+}
+
+static void
+pipe_setup(void)
+{
+	int there[2], back[2];
+	pid_t pid;
+
+	bench_require(pipe(there) == 0 && pipe(back) == 0);
+	pid = fork();
+	bench_require(pid >= 0);
+	in = pid ? back[0] : there[0];
+	out = pid ? there[1] : back[1];
+	close(pid ? back[1] : there[1]);
+	close(pid ? there[0] : back[0]);
+	if (pid == 0)
+		echo();
+}
+
+static void
+socket_setup(void)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+		bench_null("socketpair: %s", strerror(errno));
+	pid = fork();
+	bench_require(pid >= 0);
+	in = out = pair[pid ? 0 : 1];
+	close(pair[pid ? 1 : 0]);
+	if (pid == 0)
+		echo();
+}
+
+static void
+there_and_back(void)
+{
+	char c = 'x';
+
+	bench_require(write(out, &c, 1) == 1 && read(in, &c, 1) == 1);
+}
+
+static uint32_t *turn; /* 0: this process's, 1: the other's */
+
+static void
+futex_pass(uint32_t to)
+{
+	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, turn, FUTEX_WAKE, 1, NULL, NULL, 0);
+	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == to)
+		syscall(SYS_futex, turn, FUTEX_WAIT, to, NULL, NULL, 0);
+}
+
+/* Does a wake-up reach the other process?  It waits; within a second it must be counted. */
+static void
+futex_check(void)
+{
+	struct timespec soon = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < 1000; i++) {
+		nanosleep(&soon, NULL);
+		if (syscall(SYS_futex, turn, FUTEX_WAKE, 1, NULL, NULL, 0) == 1)
+			return;
+	}
+	bench_null("FUTEX_WAKE wakes nobody in another process");
+}
+
+static void
+shm_setup(void)
+{
+	pid_t pid;
+
+	turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (turn == MAP_FAILED)
+		bench_null("mmap of shared memory: %s", strerror(errno));
+	pid = fork();
+	bench_require(pid >= 0);
+	if (pid == 0) {
+		while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == 0)
+			syscall(SYS_futex, turn, FUTEX_WAIT, 0, NULL, NULL, 0);
+		for (;;)
+			futex_pass(0);
+	}
+	futex_check();
+}
+
+static void
+shm(void)
+{
+	futex_pass(1);
+}
+
+BENCH(pipe, .setup = pipe_setup, .op = there_and_back, .per = 2)
+BENCH(shm, .setup = shm_setup, .op = shm, .per = 2)
+BENCH(lrpc, .setup = socket_setup, .op = there_and_back)
+BENCH(tlrpc, .setup = socket_setup, .op = there_and_back)

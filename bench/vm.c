@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Virtual memory as programs use it (Appel and Li, ASPLOS '91): ask whether a page is dirty, change
+ * protections, take faults and repair them, touch new memory.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bench.h"
+
+#define PAGE    4096ul
+#define PAGES   100u
+#define TOUCHED 256u /* less than a large page */
+
+static char *area;
+static unsigned order[PAGES]; /* a random cycle: order[i] comes after i */
+static unsigned at, open_page;
+
+static void
+area_make(void)
+{
+	area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bench_require(area != MAP_FAILED);
+	memset(area, 1, PAGES * PAGE);
+}
+
+static void
+protect(unsigned first, unsigned pages, int protection)
+{
+	bench_require(mprotect(area + first * PAGE, pages * PAGE, protection) == 0);
+}
+
+static void
+area_write(unsigned pages)
+{
+	for (unsigned i = 0; i < pages; i++)
+		((volatile char *)area)[i * PAGE]++;
+}
+
+/* ---- dirty ---- */
+static int map;
+
+static void
+dirty_setup(void)
+{
+	area_make();
+	map = open("/proc/self/pagemap", O_RDONLY);
+	if (map < 0)
+		bench_null("/proc/self/pagemap: %s", strerror(errno));
+}
+
+static void
+dirty(void)
+{
+	static volatile unsigned seen;
+	uint64_t entry;
+
+	bench_require(pread(map, &entry, 8, (off_t)((uint64_t)area / PAGE * 8)) == 8);
+	seen += entry >> 55 & 1;
+}
+
+/* ---- protections ---- */
+static void
+open_one(void)
+{
+	protect(0, 1, PROT_READ | PROT_WRITE);
+	area_write(1);
+}
+
+static void
+prot1(void)
+{
+	protect(0, 1, PROT_READ);
+}
+
+static void
+open_all(void)
+{
+	protect(0, PAGES, PROT_READ | PROT_WRITE);
+	area_write(PAGES);
+}
+
+static void
+prot100(void)
+{
+	protect(0, PAGES, PROT_READ);
+}
+
+static void
+close_all(void)
+{
+	open_all();
+	protect(0, PAGES, PROT_READ);
+}
+
+static void
+unprot100(void)
+{
+	protect(0, PAGES, PROT_READ | PROT_WRITE);
+}
+
+/* ---- faults that are repaired ---- */
+static void
+order_make(void)
+{
+	unsigned list[PAGES], seed = 12345;
+
+	for (unsigned i = 0; i < PAGES; i++)
+		list[i] = i;
+	for (unsigned i = PAGES - 1; i > 0; i--) {
+		unsigned other, kept = list[i];
+
+		seed = seed * 1103515245 + 12345;
+		other = (seed >> 16) % (i + 1);
+		list[i] = list[other];
+		list[other] = kept;
+	}
+	for (unsigned i = 0; i < PAGES; i++)
+		order[list[i]] = list[(i + 1) % PAGES];
+}
+
+static void
+handle(void (*handler)(int, siginfo_t *, void *))
+{
+	struct sigaction act = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
+
+	bench_require(sigaction(SIGSEGV, &act, NULL) == 0);
+}
+
+static unsigned
+page_of(const siginfo_t *info)
+{
+	uint64_t offset = (uint64_t)info->si_addr - (uint64_t)area;
+
+	if (offset >= PAGES * PAGE)
+		bench_fail("an unexpected fault");
+	return (unsigned)(offset / PAGE);
+}
+
+/* Unprotects the page that was touched, and protects another: the one before. */
+static void
+appel1_fault(int number, siginfo_t *info, void *context)
+{
+	unsigned page = page_of(info);
+
+	(void)number;
+	(void)context;
+	protect(page, 1, PROT_READ | PROT_WRITE);
+	protect(open_page, 1, PROT_NONE);
+	open_page = page;
+}
+
+static void
+appel1_setup(void)
+{
+	area_make();
+	order_make();
+	handle(appel1_fault);
+	protect(0, PAGES, PROT_NONE);
+	protect(open_page, 1, PROT_READ | PROT_WRITE);
+}
+
+static void
+appel1(void)
+{
+	at = order[at];
+	((volatile char *)area)[at * PAGE] = 2;
+}
+
+static void
+appel2_fault(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	protect(page_of(info), 1, PROT_READ | PROT_WRITE);
+}
+
+static void
+appel2_setup(void)
+{
+	area_make();
+	order_make();
+	handle(appel2_fault);
+}
+
+static void
+appel2(void)
+{
+	protect(0, PAGES, PROT_NONE);
+	for (unsigned i = 0; i < PAGES; i++)
+		appel1();
+}
+
+/* ---- new memory ---- */
+static char *fresh;
+
+static void
+fresh_make(void)
+{
+	if (fresh)
+		bench_require(munmap(fresh, TOUCHED * PAGE) == 0);
+	fresh = mmap(NULL, TOUCHED * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	bench_require(fresh != MAP_FAILED);
+	madvise(fresh, TOUCHED * PAGE, MADV_NOHUGEPAGE);
+}
+
+static void
+touch(void)
+{
+	for (unsigned i = 0; i < TOUCHED; i++)
+		((volatile char *)fresh)[i * PAGE] = 1;
+}
+
+BENCH(dirty, .setup = dirty_setup, .op = dirty)
+BENCH(prot1, .setup = area_make, .before = open_one, .op = prot1)
+BENCH(prot100, .setup = area_make, .before = open_all, .op = prot100)
+BENCH(unprot100, .setup = area_make, .before = close_all, .op = unprot100)
+BENCH(appel1, .setup = appel1_setup, .op = appel1)
+BENCH(appel2, .setup = appel2_setup, .op = appel2, .per = PAGES)
+BENCH(minor_fault, .before = fresh_make, .op = touch, .per = TOUCHED)
