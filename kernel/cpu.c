@@ -39,16 +39,13 @@ cpu_this(void)
 	return &cpus[machine_cpu()];
 }
 
-/* Bounds that tests may lower: the decimal value of an option, at least 1 and at most `most`. */
+/* Bounds that tests may lower, to at least 1. */
 static uint32_t
 bound_option(const char *name, uint32_t most)
 {
-	const char *text = option_find(name);
-	uint32_t value = 0;
+	uint64_t value = option_number(name, most);
 
-	for (; text && *text >= '0' && *text <= '9' && value <= most; text++)
-		value = value * 10 + (uint32_t)(*text - '0');
-	return value && value < most ? value : most;
+	return value && value < most ? (uint32_t)value : most;
 }
 
 void

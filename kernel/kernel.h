@@ -380,12 +380,13 @@ uint8_t *chaos_byte(uint64_t va);
 void chaos_report(void); /* to the log, at the end */
 void chaos_init(void);
 
-/* ---- main.c, syscall.c, print.c, check.c ---- */
-void kernel_main(const char *options, uint64_t archive, uint64_t archive_size);
+/* ---- main.c, syscall.c, print.c ---- */
+extern char kernel_options[AEGIS_BOOT_OPTIONS]; /* the command line; filled before kernel_main */
+void kernel_main(uint64_t archive, uint64_t archive_size);
 void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(const char *text, size_t length); /* as it is, in one piece */
 const char *option_find(const char *name); /* value of NAME=VALUE on the command line, or NULL */
-void check_all(const char *where);         /* every invariant, in checked builds */
+uint64_t option_number(const char *name, uint64_t otherwise); /* decimal, or 0x and hexadecimal */
 
 /* Traps from the machine: user or idle context in regs. */
 void trap_exception(struct regs *regs, uint64_t addr); /* from user mode only */

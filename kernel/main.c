@@ -8,99 +8,86 @@
  * happens next is that library's policy.
  */
 #include "kernel.h"
+#include "lib/lib.h"
 
 uint32_t system_frame;
-static const char *options;
+char kernel_options[AEGIS_BOOT_OPTIONS];
+
+/* ---- the command line ---- */
 
 const char *
 option_find(const char *name)
 {
-	const char *p = options;
+	size_t n = strlen(name);
 
-	while (p && *p) {
-		const char *n = name;
-
+	for (const char *p = kernel_options; *p;) {
 		while (*p == ' ')
 			p++;
-		while (*n && *p == *n) {
-			p++;
-			n++;
-		}
-		if (!*n && *p == '=')
-			return p + 1;
-		if (!*n && (*p == ' ' || !*p))
-			return p;
+		if (memcmp(p, name, n) == 0 && (p[n] == '=' || p[n] == ' ' || !p[n]))
+			return p[n] == '=' ? p + n + 1 : p + n;
 		while (*p && *p != ' ')
 			p++;
 	}
 	return NULL;
 }
 
-/* ---- the archive: one member of a newc cpio ---- */
-
-static bool
-hex_field(const uint8_t *p, uint64_t *value)
+/* As many of at most n digits as there are: their number, and their value. */
+static uint32_t
+digits_read(const char *p, uint32_t n, uint32_t base, uint64_t *value)
 {
+	uint32_t i;
+
 	*value = 0;
-	for (int i = 0; i < 8; i++) {
-		uint8_t c = p[i];
-		uint8_t d = c >= '0' && c <= '9'   ? c - '0'
-			    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-			    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-						   : 16;
+	for (i = 0; i < n; i++) {
+		uint32_t digit = p[i] >= '0' && p[i] <= '9'   ? (uint32_t)(p[i] - '0')
+				 : p[i] >= 'a' && p[i] <= 'f' ? (uint32_t)(p[i] - 'a' + 10)
+				 : p[i] >= 'A' && p[i] <= 'F' ? (uint32_t)(p[i] - 'A' + 10)
+							      : 16;
 
-		if (d > 15)
-			return false;
-		*value = *value << 4 | d;
+		if (digit >= base)
+			break;
+		*value = *value * base + digit;
 	}
-	return true;
+	return i;
 }
 
-/* Whether name is "boot/" followed by the library's name, which a space or the end terminates. */
-static bool
-name_is_boot(const char *name, uint64_t size, const char *libos)
+uint64_t
+option_number(const char *name, uint64_t otherwise)
 {
-	static const char prefix[] = "boot/";
-	uint64_t i = 0;
+	const char *p = option_find(name);
+	uint64_t value = otherwise;
 
-	for (; prefix[i]; i++) {
-		if (i >= size || name[i] != prefix[i])
-			return false;
-	}
-	for (; *libos && *libos != ' '; i++, libos++) {
-		if (i >= size || name[i] != *libos)
-			return false;
-	}
-	return i < size && name[i] == 0;
+	if (p && p[0] == '0' && p[1] == 'x')
+		digits_read(p + 2, 16, 16, &value);
+	else if (p)
+		digits_read(p, 20, 10, &value);
+	return value;
 }
+
+/* ---- the archive: one member of a newc cpio ---- */
 
 #define CPIO_HEADER 110u
 
 static const uint8_t *
-archive_find(const uint8_t *archive, uint64_t size, const char *libos, uint64_t *length)
+archive_find(const uint8_t *archive, uint64_t size, const char *member, uint64_t *length)
 {
 	uint64_t at = 0;
 
-	while (size - at >= CPIO_HEADER) {
-		const uint8_t *h = archive + at;
+	while (at <= size && size - at >= CPIO_HEADER) {
+		const char *h = (const char *)archive + at;
 		uint64_t bytes, name, data;
 
-		for (int i = 0; i < 6; i++) {
-			if (h[i] != "070701"[i])
-				return NULL;
-		}
-		if (!hex_field(h + 54, &bytes) || !hex_field(h + 94, &name))
+		if (memcmp(h, "070701", 6) != 0 || digits_read(h + 54, 8, 16, &bytes) < 8 ||
+		    digits_read(h + 94, 8, 16, &name) < 8)
 			return NULL;
 		data = (at + CPIO_HEADER + name + 3) & ~3ul;
 		if (name == 0 || data > size || bytes > size - data)
 			return NULL;
-		if (name_is_boot((const char *)h + CPIO_HEADER, name, libos)) {
+		if (name == strlen(member) + 1 && memcmp(h + CPIO_HEADER, member, name) == 0) {
 			*length = bytes;
 			return archive + data;
 		}
 		at = (data + bytes + 3) & ~3ul;
-		if (at > size)
-			return NULL;
 	}
 	return NULL;
 }
@@ -183,9 +170,8 @@ image_load(struct image *m, struct space *s)
 
 		if (!seg)
 			continue;
-		for (uint64_t n = 0; n < seg->filesz; n++)
-			((uint8_t *)machine_frame(m->frame))[seg->vaddr - m->low + n] =
-				m->file[seg->offset + n];
+		memcpy((uint8_t *)machine_frame(m->frame) + (seg->vaddr - m->low),
+		       m->file + seg->offset, seg->filesz);
 		if (seg->flags & ELF_EXEC)
 			prot |= AEGIS_BIND_EXEC;
 		else if (seg->flags & ELF_WRITE)
@@ -198,8 +184,9 @@ image_load(struct image *m, struct space *s)
 
 /* ---- the boot environment ---- */
 
-static uint32_t
-area_make(struct env *e, struct space *s, uint64_t entry)
+/* The first context is a whole one, because it comes with a stack and an argument. */
+static void
+context_make(struct env *e, struct space *s, uint64_t entry)
 {
 	uint32_t area = mem_kernel_alloc(AEGIS_BOOT_AREA_PAGES);
 
@@ -221,13 +208,6 @@ area_make(struct env *e, struct space *s, uint64_t entry)
 		.flags = AEGIS_SETUP_EXTRA,
 	};
 	upcall_prepare(e);
-	return area;
-}
-
-/* The first context is a whole one, because it comes with a stack and an argument. */
-static void
-context_make(struct env *e, uint64_t entry)
-{
 	e->regs.rip = entry;
 	e->regs.rsp = AEGIS_BOOT_AREA + AEGIS_BOOT_AREA_PAGES * PAGE - 8;
 	e->regs.rdi = AEGIS_BOOT_PAGE;
@@ -256,8 +236,7 @@ boot_page_make(struct env *e, struct space *s, const struct image *m, uint64_t a
 	p->image_high = m->high;
 	p->image_frame = m->frame;
 	p->env_frame = e->exposed;
-	for (uint32_t i = 0; i < AEGIS_BOOT_OPTIONS - 1 && options[i]; i++)
-		p->options[i] = options[i];
+	memcpy(p->options, kernel_options, sizeof(p->options));
 	space_boot_bind(s, AEGIS_BOOT_PAGE, pfn, AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED);
 }
 
@@ -266,14 +245,18 @@ boot_env_make(uint64_t archive, uint64_t size)
 {
 	const char *libos = option_find("libos");
 	struct image m = {0};
+	char member[64];
 	struct space *s;
 	struct env *e;
 
-	if (!libos)
-		libos = "exos";
 	if (!size || archive % PAGE)
 		panic("no boot archive");
-	m.file = archive_find(machine_frame((uint32_t)(archive / PAGE)), size, libos, &m.length);
+	print_to(member, sizeof(member), "boot/%s", libos ? libos : "exos");
+	for (char *p = member; *p; p++) {
+		if (*p == ' ')
+			*p = 0;
+	}
+	m.file = archive_find(machine_frame((uint32_t)(archive / PAGE)), size, member, &m.length);
 	if (!m.file)
 		panic("the boot archive has no such library");
 	image_check(&m);
@@ -281,8 +264,7 @@ boot_env_make(uint64_t archive, uint64_t size)
 	e = env_boot(s);
 	space_boot_hold(s, (uint32_t)(archive / PAGE), (uint32_t)((size + PAGE - 1) / PAGE));
 	image_load(&m, s);
-	area_make(e, s, ((const struct elf_header *)m.file)->entry);
-	context_make(e, ((const struct elf_header *)m.file)->entry);
+	context_make(e, s, ((const struct elf_header *)m.file)->entry);
 	boot_page_make(e, s, &m, archive, size);
 	env_lock(e->number, 0);
 	cpu_ready(e);
@@ -313,11 +295,10 @@ system_page_make(void)
 }
 
 void
-kernel_main(const char *opts, uint64_t archive, uint64_t archive_size)
+kernel_main(uint64_t archive, uint64_t archive_size)
 {
 	static struct aegis_system_page early;
 
-	options = opts;
 	system_page = &early;
 	cap_init();
 	account_init();

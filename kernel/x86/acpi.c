@@ -334,7 +334,6 @@ acpi_init(void)
 	t = table_map(root, &length);
 	if (!t || memcmp(t, width == 8 ? "XSDT" : "RSDT", 4) != 0)
 		return;
-	acpi.present = true;
 	for (uint32_t i = 0; i < TABLES_MAX && HEADER + (i + 1) * width <= length; i++) {
 		const uint8_t *p = t + HEADER + i * width;
 

@@ -73,15 +73,12 @@ kasan_early(void)
 void
 kasan_memory(uint64_t start, uint64_t end)
 {
-	static uint64_t mapped; /* below this, all that is wanted */
 	uint64_t va = ((MACHINE_DIRECT + start) >> 3) + SHADOW;
 	uint64_t limit = ((MACHINE_DIRECT + end - 1) >> 3) + SHADOW;
 
 	for (va &= ~(PAGE - 1); va <= limit; va += PAGE) {
-		if (va < mapped)
-			continue;
-		mmu_map(va, early_alloc(), PAGE, MMU_WRITE | MMU_NOEXEC);
-		mapped = va + PAGE;
+		if (!mmu_readable(va))
+			mmu_map(va, early_alloc(), PAGE, MMU_WRITE | MMU_NOEXEC);
 	}
 }
 

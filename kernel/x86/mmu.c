@@ -157,10 +157,8 @@ mmu_init(void)
 	kasan_tables(kernel_root);
 	huge_pages = feature_offered('d', 0x80000001, 0, 26);
 	for (uint32_t i = 0; memory_region(i, &start, &end); i++) {
-		if (start < end) {
-			direct_map(start, end);
-			kasan_memory(start, end);
-		}
+		direct_map(start, end);
+		kasan_memory(start, end);
 	}
 	image_map(image_start, text_end, 0);
 	image_map(text_end, rodata_end, MMU_NOEXEC);
@@ -177,12 +175,6 @@ void
 mmu_enter(void)
 {
 	__asm__ volatile("movq %0, %%cr3" ::"r"(image_physical(kernel_root)) : "memory");
-}
-
-uint32_t
-mmu_root(void)
-{
-	return (uint32_t)(image_physical(kernel_root) / PAGE);
 }
 
 static void *

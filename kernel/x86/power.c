@@ -50,7 +50,7 @@ off_acpi(void)
 _Noreturn void
 machine_off(uint32_t code)
 {
-	uint16_t port = (uint16_t)x86_option_number("exit", 0);
+	uint16_t port = (uint16_t)option_number("exit", 0);
 	struct {
 		uint16_t limit;
 		uint64_t base;

@@ -28,9 +28,9 @@ serial_port(void)
 void
 serial_init(void)
 {
-	uint16_t port = (uint16_t)x86_option_number("log", 0x3f8);
+	uint16_t port = (uint16_t)option_number("log", 0x3f8);
 
-	debugcon = (uint16_t)x86_option_number("debugcon", 0);
+	debugcon = (uint16_t)option_number("debugcon", 0);
 	if (!port)
 		return;
 	outb(port + UART_SCRATCH, 0x5a);

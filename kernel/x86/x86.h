@@ -153,21 +153,17 @@ bool feature_offered(char reg, uint32_t leaf, uint32_t sub,
 		     uint32_t bit); /* CPUID bit; reg 'a'..'d' */
 
 /* ---- boot.c ---- */
-const char *x86_option(const char *name); /* like option_find, from the first line of C on */
-uint64_t x86_option_number(const char *name, uint64_t otherwise);
 uint64_t x86_rsdp(void); /* physical address, 0: the loader gave none */
 /* One frame of usable memory, cleared, below 4 GiB, never freed: its address.  Before kernel_main.
  */
 uint64_t early_alloc(void);
-/* Usable region i, page aligned, empty for others; false: no such region. */
+/* Usable region i, page aligned; false: no such region. */
 bool memory_region(uint32_t i, uint64_t *start, uint64_t *end);
 bool memory_usable(uint64_t start, uint64_t size); /* all of it, in the loader's memory map */
-bool memory_named(uint64_t start, uint64_t size);  /* any of it, in whatever entry of the map */
 
 /* ---- mmu.c ---- */
 void mmu_init(void);  /* the kernel's own table, loaded */
 void mmu_enter(void); /* load it on another processor */
-uint32_t mmu_root(void);
 /* Maps device registers (uncached) or firmware tables (cached, read only).  Before kernel_main. */
 void *mmu_device(uint64_t address, uint64_t size);
 const void *mmu_firmware(uint64_t address, uint64_t size);
@@ -193,7 +189,6 @@ void step_leave(struct regs *regs); /* last of all: regs go to user mode as they
 
 /* ---- acpi.c ---- */
 struct acpi {
-	bool present;
 	uint64_t lapic;
 	uint32_t cpus, apic_ids[AEGIS_CPUS];
 	struct {
@@ -205,7 +200,6 @@ struct acpi {
 		uint32_t line; /* global */
 		bool low, level;
 	} lines[AEGIS_IRQS]; /* of the legacy lines */
-	bool legacy_pics;
 	uint32_t timer_port; /* PM timer, 0: none */
 	bool timer_wide;
 	/* Sleep state 5 and reset. */

@@ -152,11 +152,11 @@ revoke_deadline(void)
 	return AEGIS_NEVER;
 }
 
-const char *
-option_find(const char *name)
+uint64_t
+option_number(const char *name, uint64_t otherwise)
 {
 	(void)name;
-	return NULL;
+	return otherwise;
 }
 
 static void
