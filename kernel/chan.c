@@ -34,9 +34,7 @@ chan_init(void)
 
 	if (!machine_chan_present())
 		return;
-	pfn = mem_kernel_alloc(1);
-	frames[pfn].kind = FRAME_EXPOSED;
-	frames[pfn].guard = NODE_ROOT;
+	pfn = mem_kernel_alloc(1, FRAME_EXPOSED);
 	page = machine_frame(pfn);
 	page->size = sizeof(*page);
 	page->version = AEGIS_VERSION;

@@ -135,13 +135,11 @@ env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t accou
 struct env *
 env_boot(struct space *s)
 {
-	uint32_t pfns[3];
+	const uint32_t pfns[] = {mem_kernel_alloc(1, FRAME_OBJECT),
+				 mem_kernel_alloc(1, FRAME_OBJECT),
+				 mem_kernel_alloc(1, FRAME_EXPOSED)};
 	struct env *e;
 
-	for (int i = 0; i < 3; i++) {
-		pfns[i] = mem_kernel_alloc(1);
-		frames[pfns[i]].kind = i == 2 ? FRAME_EXPOSED : FRAME_OBJECT;
-	}
 	atomic_fetch_add(&s->envs, 1);
 	account_charge(1, ACCOUNT_ENV, 1);
 	e = env_make(pfns, 1, NODE_ROOT, 1, s);

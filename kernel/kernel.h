@@ -167,7 +167,8 @@ void mem_region(uint64_t start, uint64_t end);  /* usable memory, called by boot
 void mem_reserve(uint64_t start, uint64_t end); /* the same, but not free: kernel image, archive */
 enum frame_kind
 frame_kind(uint32_t pfn); /* of any number: FRAME_NONE or FRAME_DEVICE above memory */
-uint32_t mem_kernel_alloc(uint32_t pages); /* at boot only: contiguous, cleared; panics */
+/* At boot only: contiguous, cleared; panics. */
+uint32_t mem_kernel_alloc(uint32_t pages, enum frame_kind kind);
 /* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
 struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */

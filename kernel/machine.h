@@ -106,7 +106,6 @@ status machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32
 void machine_log(const char *text, size_t length);
 _Noreturn void machine_off(uint32_t code); /* code: MACHINE_OFF_* | status */
 _Noreturn void machine_panic(const char *why, const struct regs *regs);
-uint32_t machine_random(void);
 
 #define MACHINE_OFF_CLEAN 0x10u
 #define MACHINE_OFF_PANIC 0x20u

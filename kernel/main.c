@@ -162,7 +162,7 @@ image_load(struct image *m, struct space *s)
 {
 	const struct elf_header *h = (const struct elf_header *)m->file;
 
-	m->frame = mem_kernel_alloc((uint32_t)((m->high - m->low) / PAGE));
+	m->frame = mem_kernel_alloc((uint32_t)((m->high - m->low) / PAGE), FRAME_KERNEL);
 	for (uint32_t i = 0; i < h->phnum; i++) {
 		const struct elf_segment *seg = segment_at(m, i);
 		uint64_t end;
@@ -188,7 +188,7 @@ image_load(struct image *m, struct space *s)
 static void
 context_make(struct env *e, struct space *s, uint64_t entry)
 {
-	uint32_t area = mem_kernel_alloc(AEGIS_BOOT_AREA_PAGES);
+	uint32_t area = mem_kernel_alloc(AEGIS_BOOT_AREA_PAGES, FRAME_KERNEL);
 
 	for (uint32_t i = 0; i < AEGIS_BOOT_AREA_PAGES; i++) {
 		space_boot_bind(s, AEGIS_BOOT_AREA + i * PAGE, area + i,
@@ -222,7 +222,7 @@ static void
 boot_page_make(struct env *e, struct space *s, const struct image *m, uint64_t archive,
 	       uint64_t size)
 {
-	uint32_t pfn = mem_kernel_alloc(1);
+	uint32_t pfn = mem_kernel_alloc(1, FRAME_KERNEL);
 	struct aegis_boot_page *p = machine_frame(pfn);
 
 	p->size = sizeof(*p);
@@ -276,8 +276,7 @@ system_page_make(void)
 {
 	const struct aegis_system_page old = *system_page;
 
-	system_frame = mem_kernel_alloc(1);
-	frames[system_frame].kind = FRAME_EXPOSED;
+	system_frame = mem_kernel_alloc(1, FRAME_EXPOSED);
 	frames[system_frame].flags = FRAME_PUBLIC;
 	system_page = machine_frame(system_frame);
 	*system_page = old;

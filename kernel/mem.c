@@ -223,7 +223,7 @@ mem_init(void)
 
 /* From the top, so that what environments use is close together at the bottom. */
 uint32_t
-mem_kernel_alloc(uint32_t pages)
+mem_kernel_alloc(uint32_t pages, enum frame_kind kind)
 {
 	uint32_t at = frame_count, run = 0;
 
@@ -233,7 +233,7 @@ mem_kernel_alloc(uint32_t pages)
 		at--;
 		run = bit_free(at) ? run + 1 : 0;
 	}
-	kernel_take(at, pages, FRAME_KERNEL);
+	kernel_take(at, pages, kind);
 	for (uint32_t i = 0; i < pages; i++)
 		machine_frame_clear(at + i);
 	count_expose();

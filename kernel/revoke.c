@@ -94,25 +94,17 @@ _frames_take(struct env *e, struct ask *a, bool droppable)
 
 	lock_acquire(&s->lock);
 	while (steps && taken < a->left) {
-		status st = AEGIS_NOT_HELD;
 		uint8_t *hold;
 
 		a->progress = _hold_next(s, a->progress, &steps);
-		if (a->progress >= frame_count) {
-			a->progress = UINT32_MAX;
+		if (a->progress >= frame_count)
 			break;
-		}
 		hold = _hold_find(s, a->progress);
-		if (!hold)
-			continue;
-		if (*hold && frame_takable(a->progress, *hold, droppable)) {
+		if (hold && *hold && frame_takable(a->progress, *hold, droppable)) {
 			if (*hold & AEGIS_HOLD_COUNT)
 				steps -= steps < SWEEP_COST ? steps : SWEEP_COST;
-			st = _space_expel(s, a->progress, true);
-		}
-		if (st == AEGIS_AGAIN)
-			break;
-		if (st == AEGIS_OK) {
+			if (_space_expel(s, a->progress, true) == AEGIS_AGAIN)
+				break;
 			revoke_tell(e, AEGIS_KIND_FRAME, a->progress);
 			taken++;
 		}
@@ -134,15 +126,17 @@ static uint32_t (*const kinds[AEGIS_KINDS])(struct env *, struct ask *, bool) = 
 	[AEGIS_KIND_SLICE] = _slices_take,
 };
 
-/* The request as the environment sees it.  env.lock and revoke_lock held. */
+/* The request as the environment sees it; it is gone when nothing is left.  Both locks held. */
 static void
-_page_update(struct env *e, const struct ask *a)
+_ask_show(struct env *e, struct ask *a)
 {
 	bool asked = a->left && !a->dropping;
 
 	e->page->ask_count = asked ? a->left : 0;
 	e->page->ask_deadline = asked ? a->deadline : 0;
 	e->page->ask_kind = asked ? a->kind : AEGIS_KIND_NONE;
+	if (!a->left)
+		a->env = 0;
 }
 
 /*
@@ -153,63 +147,54 @@ static bool
 _ask_step(struct env *e, struct ask *a)
 {
 	uint32_t taken = kinds[a->kind](e, a, a->dropping);
-	bool over, barren = false;
+	bool announce = false, barren = false;
 
 	a->left -= taken;
 	a->passed += taken;
-	if (taken)
-		cpu_wake(e);
 	COUNT_ADD(repossessed, taken);
-	over = a->progress >= frame_count;
-	if (a->left && over) {
+	if (a->left && a->progress >= frame_count) { /* a pass is over */
+		announce = a->dropping;
 		barren = !a->dropping && a->passed == 0;
-		a->progress = 0;
-		a->passed = 0;
-		if (a->dropping) {
-			a->dropping = false;
-			_page_update(e, a);
-			upcall_post(e, AEGIS_PEND_REVOKE);
-			cpu_wake(e);
-		}
+		a->dropping = false;
+		a->progress = a->passed = 0;
 	}
-	_page_update(e, a);
+	_ask_show(e, a);
+	if (announce)
+		upcall_post(e, AEGIS_PEND_REVOKE);
+	if (announce || taken)
+		cpu_wake(e);
 	return barren;
+}
+
+/* The same; it ends an environment of which nothing can be taken.  revoke_lock held. */
+static void
+_ask_go(struct ask *a)
+{
+	struct env *e = env_lock(a->env, a->generation);
+
+	if (!e || e->state == AEGIS_STATE_ENDED) {
+		a->env = 0;
+	} else if (_ask_step(e, a)) {
+		a->left = 0;
+		_ask_show(e, a);
+		_env_abort(e, AEGIS_END_REVOKE);
+	}
+	if (e)
+		env_unlock(e);
 }
 
 void
 revoke_poll(uint64_t now)
 {
-	struct env *e;
-	bool hopeless = false;
-	uint32_t i;
+	uint32_t i = 0;
 
 	if (now < earliest)
 		return;
 	lock_acquire(&revoke_lock);
-	for (i = 0; i < ASKS; i++) {
-		if (asks[i].env && ask_due(&asks[i]) <= now)
-			break;
-	}
-	if (i == ASKS) {
-		_earliest_update();
-		lock_release(&revoke_lock);
-		return;
-	}
-	e = env_lock(asks[i].env, asks[i].generation);
-	if (e && e->state != AEGIS_STATE_ENDED) {
-		hopeless = _ask_step(e, &asks[i]);
-		if (hopeless) {
-			asks[i].left = 0;
-			_page_update(e, &asks[i]);
-			_env_abort(e, AEGIS_END_REVOKE);
-		}
-	} else {
-		asks[i].left = 0;
-	}
-	if (e)
-		env_unlock(e);
-	if (asks[i].left == 0)
-		asks[i].env = 0;
+	while (i < ASKS && !(asks[i].env && ask_due(&asks[i]) <= now))
+		i++;
+	if (i < ASKS)
+		_ask_go(&asks[i]);
 	_earliest_update();
 	lock_release(&revoke_lock);
 }
@@ -226,9 +211,7 @@ revoke_given(struct env *e, uint32_t kind, uint32_t n)
 		if (a->env != e->number || a->generation != e->generation || a->kind != kind)
 			continue;
 		a->left = a->left > n ? a->left - n : 0;
-		_page_update(e, a);
-		if (a->left == 0)
-			a->env = 0;
+		_ask_show(e, a);
 	}
 	_earliest_update();
 	lock_release(&revoke_lock);
@@ -270,8 +253,6 @@ sys_revoke_ask(uint32_t cap, uint32_t env, uint32_t kind, uint32_t count, uint64
 	} else {
 		*a = (struct ask){env, e->generation, kind, count, deadline, 0, 0, true};
 		_ask_step(e, a); /* the first; the others are due at once */
-		if (!a->left)
-			a->env = 0;
 	}
 	env_unlock(e);
 	_earliest_update();

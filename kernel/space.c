@@ -446,7 +446,7 @@ boot_own(uint32_t pfn, enum frame_kind kind)
 static uint32_t
 boot_frame(enum frame_kind kind)
 {
-	uint32_t pfn = mem_kernel_alloc(1);
+	uint32_t pfn = mem_kernel_alloc(1, FRAME_KERNEL);
 
 	boot_own(pfn, kind);
 	return pfn;

@@ -15,6 +15,7 @@
  * revoked: they belong to the kernel.
  */
 #include "kernel.h"
+#include "lib/lib.h"
 
 #define TRACE_PAGES 4u
 
@@ -26,8 +27,8 @@ void
 trace_init(void)
 {
 	uint32_t cpu_count = machine_cpus();
-	uint32_t count_frame = mem_kernel_alloc(cpu_count);
-	uint32_t trace_frame = mem_kernel_alloc(cpu_count * TRACE_PAGES);
+	uint32_t count_frame = mem_kernel_alloc(cpu_count, FRAME_EXPOSED);
+	uint32_t trace_frame = mem_kernel_alloc(cpu_count * TRACE_PAGES, FRAME_EXPOSED);
 
 	assert((size_t)(counter_defs_end - counter_defs_begin) <= PAGE / 8);
 	for (uint32_t i = 0; i < cpu_count; i++) {
@@ -35,12 +36,6 @@ trace_init(void)
 		rings[i] = machine_frame(trace_frame + i * TRACE_PAGES);
 		rings[i]->slots = (TRACE_PAGES * PAGE - sizeof(struct aegis_trace_ring)) /
 				  sizeof(struct aegis_trace_rec);
-	}
-	for (uint32_t i = 0; i < cpu_count * (TRACE_PAGES + 1); i++) {
-		uint32_t pfn = i < cpu_count ? count_frame + i : trace_frame + i - cpu_count;
-
-		frames[pfn].kind = FRAME_EXPOSED;
-		frames[pfn].guard = NODE_ROOT;
 	}
 	system_page->counter_frame = count_frame;
 	system_page->trace_frame = trace_frame;
@@ -97,12 +92,6 @@ sys_counter_name(uint32_t kind, uint32_t n, uint32_t area)
 		return AEGIS_BAD_ARG;
 	if (n >= count)
 		return AEGIS_NO_SUCH;
-	for (uint32_t i = 0; i < 32; i++) {
-		char c = i < 31 ? defs[n].name[i] : 0;
-
-		out[i] = c;
-		if (!c)
-			break;
-	}
+	print_to(out, 32, "%s", defs[n].name);
 	return AEGIS_OK;
 }

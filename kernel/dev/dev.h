@@ -8,11 +8,12 @@
 /* ---- pci.c ---- */
 struct pci_function {
 	uint8_t bus, slot, function;
+	uint32_t name; /* device and vendor */
 };
 
 uint32_t pci_read(const struct pci_function *f, uint32_t offset); /* offset: a multiple of 4 */
 void pci_write(const struct pci_function *f, uint32_t offset, uint32_t value);
-bool pci_find(uint16_t vendor, uint16_t device, struct pci_function *f); /* the first one */
+const struct pci_function *pci_find(uint16_t vendor, uint16_t device); /* the first; NULL: none */
 /* Next capability `id` after offset `from` (0: the first); 0: none. */
 uint32_t pci_capability(const struct pci_function *f, uint8_t id, uint32_t from);
 /* Registers [offset, offset + length) of memory register `bar`, mapped; NULL: not there. */
@@ -37,7 +38,6 @@ struct virtio_queue {
 };
 
 struct virtio {
-	struct pci_function pci;
 	volatile struct virtio_common *common;
 	volatile uint8_t *notify;
 	uint64_t notify_length;

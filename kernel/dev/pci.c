@@ -29,23 +29,14 @@
 #define MSIX_MASK_ALL    0x40000000u
 #define CAPABILITIES_MAX 48
 #define BRIDGES          8u /* one behind the other, that are followed */
+#define FUNCTIONS        64u
 
 static volatile uint8_t *ecam;
-static bool ready;
+static struct pci_function functions[FUNCTIONS];
+static uint32_t function_count;
 static uint64_t place_next[4]; /* in each of acpi.windows */
 
 /* ---- access ---- */
-
-static void
-access_init(void)
-{
-	if (ready)
-		return;
-	ready = true;
-	if (acpi.ecam.address)
-		ecam = mmu_device(acpi.ecam.address,
-				  ((uint64_t)(acpi.ecam.last - acpi.ecam.first) + 1) << 20);
-}
 
 static volatile uint32_t *
 ecam_at(const struct pci_function *f, uint32_t offset)
@@ -92,59 +83,45 @@ pci_write(const struct pci_function *f, uint32_t offset, uint32_t value)
 
 /* ---- enumeration ---- */
 
-/* Calls visit for every function below a bus, `deep` bridges down, until it answers true. */
-static bool
-walk(uint8_t bus, uint32_t deep, bool (*visit)(const struct pci_function *f, void *context),
-     void *context)
+/* Notes every function below a bus, `deep` bridges down. */
+static void
+enumerate(uint8_t bus, uint32_t deep)
 {
-	for (uint8_t slot = 0; slot < 32; slot++) {
-		for (uint8_t function = 0; function < 8; function++) {
-			struct pci_function f = {bus, slot, function};
-			uint32_t header, buses;
+	for (uint32_t i = 0; i < 256 && function_count < FUNCTIONS; i++) {
+		struct pci_function f = {bus, (uint8_t)(i / 8), i % 8, 0};
+		uint32_t header, buses;
 
-			if (pci_read(&f, 0) == ~0u) {
-				if (!function)
-					break;
-				continue;
-			}
-			if (visit(&f, context))
-				return true;
-			header = pci_read(&f, PCI_HEADER) >> 16;
-			buses = pci_read(&f, PCI_BUSES);
+		f.name = pci_read(&f, 0);
+		header = pci_read(&f, PCI_HEADER) >> 16;
+		if (f.name != ~0u) {
+			functions[function_count++] = f;
+			buses = pci_read(&f, PCI_BUSES) >> 8 & 0xff;
 			/* Bus numbers grow downwards, so that the walk ends. */
-			if ((header & 0x7f) == 1 && (buses >> 8 & 0xff) > bus && deep < BRIDGES &&
-			    walk((uint8_t)(buses >> 8), deep + 1, visit, context))
-				return true;
-			if (!function && !(header & 0x80))
-				break;
+			if ((header & 0x7f) == 1 && buses > bus && deep < BRIDGES)
+				enumerate((uint8_t)buses, deep + 1);
 		}
+		if (!f.function && (f.name == ~0u || !(header & 0x80)))
+			i += 7; /* it has no other functions */
 	}
-	return false;
 }
 
-struct search {
-	uint32_t name;
-	struct pci_function *found;
-};
-
-static bool
-is_searched(const struct pci_function *f, void *context)
+void
+pci_init(void)
 {
-	struct search *s = context;
-
-	if (pci_read(f, 0) != s->name)
-		return false;
-	*s->found = *f;
-	return true;
+	if (acpi.ecam.address)
+		ecam = mmu_device(acpi.ecam.address,
+				  ((uint64_t)(acpi.ecam.last - acpi.ecam.first) + 1) << 20);
+	enumerate(acpi.ecam.first, 0);
 }
 
-bool
-pci_find(uint16_t vendor, uint16_t device, struct pci_function *f)
+const struct pci_function *
+pci_find(uint16_t vendor, uint16_t device)
 {
-	struct search s = {(uint32_t)device << 16 | vendor, f};
-
-	access_init();
-	return walk(acpi.ecam.address ? acpi.ecam.first : 0, 0, is_searched, &s);
+	for (uint32_t i = 0; i < function_count; i++) {
+		if (functions[i].name == ((uint32_t)device << 16 | vendor))
+			return &functions[i];
+	}
+	return NULL;
 }
 
 uint32_t
@@ -204,17 +181,18 @@ bar_read(const struct pci_function *f, uint32_t n, struct bar *bar)
 	return bar->size && !(bar->size & (bar->size - 1));
 }
 
-/* Moves the places still free in each window behind the registers that f has there. */
-static bool
-place_pass(const struct pci_function *f, void *context)
+/* The places still free in each window begin behind the registers that some function has there. */
+static void
+places_find(void)
 {
-	bool bridge = (pci_read(f, PCI_HEADER) >> 16 & 0x7f) != 0;
-
-	(void)context;
-	for (uint32_t n = 0; n < (bridge ? 2u : 6u); n++) {
+	for (uint32_t w = 0; w < acpi.window_count; w++)
+		place_next[w] = acpi.windows[w].low;
+	for (uint32_t i = 0; i < function_count * 6; i++) {
+		const struct pci_function *f = &functions[i / 6];
+		bool bridge = (pci_read(f, PCI_HEADER) >> 16 & 0x7f) != 0;
 		struct bar bar;
 
-		if (!bar_read(f, n, &bar))
+		if ((bridge && i % 6 > 1) || !bar_read(f, i % 6, &bar))
 			continue;
 		for (uint32_t w = 0; w < acpi.window_count; w++) {
 			if (bar.address >= acpi.windows[w].low &&
@@ -222,19 +200,15 @@ place_pass(const struct pci_function *f, void *context)
 			    bar.address + bar.size > place_next[w])
 				place_next[w] = bar.address + bar.size;
 		}
-		n += bar.wide;
+		i += bar.wide;
 	}
-	return false;
 }
 
 static bool
 bar_place(const struct pci_function *f, uint32_t n, struct bar *bar)
 {
-	if (!place_next[0]) {
-		for (uint32_t w = 0; w < acpi.window_count; w++)
-			place_next[w] = acpi.windows[w].low;
-		walk(acpi.ecam.address ? acpi.ecam.first : 0, 0, place_pass, NULL);
-	}
+	if (!place_next[0])
+		places_find();
 	for (uint32_t w = 0; w < acpi.window_count; w++) {
 		uint64_t at = (place_next[w] + bar->size - 1) & ~(bar->size - 1);
 

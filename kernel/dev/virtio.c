@@ -78,8 +78,6 @@ registers_find(const struct pci_function *f, uint8_t type, uint32_t least, uint3
 static bool
 negotiate(volatile struct virtio_common *c)
 {
-	bool version_1;
-
 	c->status = 0;
 	for (int i = 0; i < 1000000 && c->status; i++)
 		machine_relax();
@@ -88,8 +86,7 @@ negotiate(volatile struct virtio_common *c)
 	c->status = STATUS_ACKNOWLEDGE;
 	c->status = STATUS_ACKNOWLEDGE | STATUS_DRIVER;
 	c->device_feature_select = FEATURE_VERSION_1 / 32;
-	version_1 = c->device_feature & 1u << FEATURE_VERSION_1 % 32;
-	if (!version_1)
+	if (!(c->device_feature & 1u << FEATURE_VERSION_1 % 32))
 		return false;
 	c->driver_feature_select = 0;
 	c->driver_feature = 0;
@@ -105,7 +102,6 @@ virtio_open(struct virtio *v, const struct pci_function *f)
 	uint32_t at;
 	uint64_t length;
 
-	v->pci = *f;
 	v->common = registers_find(f, TYPE_COMMON, sizeof(struct virtio_common), &at, &length);
 	v->notify = registers_find(f, TYPE_NOTIFY, 2, &at, &v->notify_length);
 	if (!v->common || !v->notify)

@@ -16,7 +16,7 @@ size_t strlen(const char *s);
 
 /*
  * Writes at most `size` bytes, the last a zero, and answers the length without it.  Conversions:
- * %c %s %u %d %x %p %%, with a width, a leading 0, - for left, l or ll or z for 64 bits.
+ * %s %u %d %x, numbers with a width, a leading 0, and l for 64 bits.  Anything else ends the text.
  */
 size_t print_format(char *to, size_t size, const char *format, va_list args)
 	__attribute__((format(printf, 3, 0)));

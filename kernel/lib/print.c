@@ -26,18 +26,7 @@ put(struct out *o, char c)
 }
 
 static void
-put_text(struct out *o, const char *s, size_t n, size_t width, bool left)
-{
-	for (size_t i = n; !left && i < width; i++)
-		put(o, ' ');
-	for (size_t i = 0; i < n; i++)
-		put(o, s[i]);
-	for (size_t i = n; left && i < width; i++)
-		put(o, ' ');
-}
-
-static void
-put_number(struct out *o, uint64_t value, uint32_t base, bool minus, size_t width, bool zero)
+put_number(struct out *o, uint64_t value, uint32_t base, size_t width, char fill)
 {
 	char digits[24];
 	size_t n = 0;
@@ -46,12 +35,8 @@ put_number(struct out *o, uint64_t value, uint32_t base, bool minus, size_t widt
 		digits[n++] = "0123456789abcdef"[value % base];
 		value /= base;
 	} while (value);
-	for (size_t i = n + minus; !zero && i < width; i++)
-		put(o, ' ');
-	if (minus)
-		put(o, '-');
-	for (size_t i = n + minus; zero && i < width; i++)
-		put(o, '0');
+	for (size_t i = n; i < width; i++)
+		put(o, fill);
 	while (n)
 		put(o, digits[--n]);
 }
@@ -62,41 +47,32 @@ print_format(char *to, size_t size, const char *format, va_list args)
 	struct out o = {to, size, 0};
 
 	for (const char *p = format; *p; p++) {
-		bool wide = false, zero = false, left = false;
 		size_t width = 0;
+		char fill;
+		bool wide;
 
 		if (*p != '%') {
 			put(&o, *p);
 			continue;
 		}
-		for (p++; *p == '0' || *p == '-'; p++) {
-			zero |= *p == '0';
-			left |= *p == '-';
-		}
+		fill = *++p == '0' ? '0' : ' ';
 		for (; *p >= '0' && *p <= '9'; p++)
 			width = width * 10 + (size_t)(*p - '0');
-		for (; *p == 'l' || *p == 'z'; p++)
-			wide = true;
-		if (*p == 'c') {
-			put(&o, (char)va_arg(args, int));
-		} else if (*p == 's') {
-			const char *s = va_arg(args, const char *);
-
-			s = s ? s : "(null)";
-			put_text(&o, s, strlen(s), width, left);
+		wide = *p == 'l';
+		p += wide;
+		if (*p == 's') {
+			for (const char *s = va_arg(args, const char *); s && *s; s++)
+				put(&o, *s);
 		} else if (*p == 'd') {
 			int64_t v = wide ? va_arg(args, int64_t) : va_arg(args, int);
 
-			put_number(&o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, v < 0, width,
-				   zero);
+			if (v < 0)
+				put(&o, '-');
+			put_number(&o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, width, fill);
 		} else if (*p == 'u' || *p == 'x') {
 			uint64_t v = wide ? va_arg(args, uint64_t) : va_arg(args, unsigned);
 
-			put_number(&o, v, *p == 'u' ? 10 : 16, false, width, zero);
-		} else if (*p == 'p') {
-			put_number(&o, (uintptr_t)va_arg(args, void *), 16, false, 16, true);
-		} else if (*p) {
-			put(&o, *p);
+			put_number(&o, v, *p == 'u' ? 10 : 16, width, fill);
 		} else {
 			break;
 		}

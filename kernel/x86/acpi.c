@@ -19,22 +19,26 @@
 
 struct acpi acpi;
 
+/* A number of `size` bytes, which need not be aligned. */
+static uint64_t
+number(const uint8_t *p, uint32_t size)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, p, size);
+	return value;
+}
+
 static uint16_t
 read16(const uint8_t *p)
 {
-	return (uint16_t)(p[0] | p[1] << 8);
+	return (uint16_t)number(p, 2);
 }
 
 static uint32_t
 read32(const uint8_t *p)
 {
-	return read16(p) | (uint32_t)read16(p + 2) << 16;
-}
-
-static uint64_t
-read64(const uint8_t *p)
-{
-	return read32(p) | (uint64_t)read32(p + 4) << 32;
+	return (uint32_t)number(p, 4);
 }
 
 static bool
@@ -78,33 +82,20 @@ processor_add(uint32_t apic, uint32_t flags)
 }
 
 static void
-override_add(const uint8_t *e)
-{
-	uint8_t source = e[3];
-	uint16_t flags = read16(e + 8);
-
-	if (e[2] != 0 || source >= AEGIS_IRQS)
-		return;
-	acpi.lines[source].line = read32(e + 4);
-	acpi.lines[source].low = (flags & 3) == 3;
-	acpi.lines[source].level = (flags >> 2 & 3) == 3;
-}
-
-static void
 madt_entry(const uint8_t *e, uint32_t length)
 {
 	if (e[0] == 0 && length >= 8)
 		processor_add(e[3], read32(e + 4));
 	else if (e[0] == 9 && length >= 16)
 		processor_add(read32(e + 4), read32(e + 8));
-	else if (e[0] == 2 && length >= 10)
-		override_add(e);
+	else if (e[0] == 2 && length >= 10 && e[2] == 0 && e[3] < AEGIS_IRQS)
+		acpi.lines[e[3]] =
+			(struct acpi_line){read32(e + 4), (e[8] & 3) == 3, (e[8] >> 2 & 3) == 3};
 	else if (e[0] == 5 && length >= 12)
-		acpi.lapic = read64(e + 4);
-	else if (e[0] == 1 && length >= 12 && acpi.ioapic_count < 4) {
-		acpi.ioapics[acpi.ioapic_count].address = read32(e + 4);
-		acpi.ioapics[acpi.ioapic_count++].base = read32(e + 8);
-	}
+		acpi.lapic = number(e + 4, 8);
+	else if (e[0] == 1 && length >= 12 && acpi.ioapic_count < IOAPICS)
+		acpi.ioapics[acpi.ioapic_count++] =
+			(struct acpi_ioapic){read32(e + 4), read32(e + 8)};
 }
 
 static void
@@ -131,7 +122,7 @@ mcfg_read(const uint8_t *t, uint32_t length)
 	for (uint32_t at = 44; at <= length && length - at >= 16; at += 16) {
 		if (read16(t + at + 8) != 0 || t[at + 11] < t[at + 10])
 			continue; /* segment 0 is enough */
-		acpi.ecam.address = read64(t + at);
+		acpi.ecam.address = number(t + at, 8);
 		acpi.ecam.first = t[at + 10];
 		acpi.ecam.last = t[at + 11];
 		return;
@@ -184,25 +175,24 @@ window_add(uint64_t low, uint64_t high, uint64_t size)
 	if (low < 0x1000000 || high < low || high - low + 1 != size || (low & (PAGE - 1)) ||
 	    memory_usable(low, 1) || acpi.window_count == 4)
 		return;
-	acpi.windows[acpi.window_count].low = low;
-	acpi.windows[acpi.window_count++].high = high;
+	acpi.windows[acpi.window_count++] = (struct acpi_window){low, high};
 }
 
-/* Address space descriptors of type memory, producer, not translated (ACPI 6.4, section 6.4.3.5).
+/*
+ * Address space descriptors of type memory, producer, not translated (ACPI 6.4, section 6.4.3.5): behind
+ * six bytes granularity, lowest, highest, translation and length, all of one size.
  */
 static void
 windows_find(const uint8_t *t, uint32_t length)
 {
 	for (uint32_t i = HEADER; i < length; i++) {
-		const uint8_t *p = t + i;
-		uint32_t room = length - i;
+		uint32_t size = t[i] == 0x87 ? 4 : t[i] == 0x8a ? 8 : 0;
+		const uint8_t *p = t + i + 6;
 
-		if (room >= 26 && p[0] == 0x87 && read16(p + 1) == 23 && p[3] == 0 &&
-		    !read32(p + 18))
-			window_add(read32(p + 10), read32(p + 14), read32(p + 22));
-		else if (room >= 46 && p[0] == 0x8a && read16(p + 1) == 43 && p[3] == 0 &&
-			 !read64(p + 30))
-			window_add(read64(p + 14), read64(p + 22), read64(p + 38));
+		if (size && length - i >= 6 + 5 * size && read16(t + i + 1) == 3 + 5 * size &&
+		    t[i + 3] == 0 && !number(p + 3 * size, size))
+			window_add(number(p + size, size), number(p + 2 * size, size),
+				   number(p + 4 * size, size));
 	}
 }
 
@@ -220,7 +210,7 @@ bridge_find(const uint8_t *t, uint32_t length)
 		if (p[0] == 0x0c)
 			acpi.ecam.address = read32(p + 1);
 		else if (p[0] == 0x0e && i + 4 + 2 + 9 <= length)
-			acpi.ecam.address = read64(p + 1);
+			acpi.ecam.address = number(p + 1, 8);
 		else
 			continue;
 		/* Its buses follow in _CRS, as a word descriptor of that type. */
@@ -291,7 +281,7 @@ fadt_read(const uint8_t *t, uint32_t length)
 		acpi.reset_value = t[128];
 		acpi.reset_known = true;
 	}
-	dsdt = length >= 148 ? read64(t + 140) : 0;
+	dsdt = length >= 148 ? number(t + 140, 8) : 0;
 	dsdt_read(dsdt ? dsdt : read32(t + 40));
 }
 
@@ -327,8 +317,8 @@ acpi_init(void)
 	if (memcmp(t, "RSD PTR ", 8) != 0 || !sum_is_zero(t, 20))
 		return;
 	root = read32(t + 16);
-	if (t[15] >= 2 && sum_is_zero(t, 36) && read64(t + 24)) {
-		root = read64(t + 24);
+	if (t[15] >= 2 && sum_is_zero(t, 36) && number(t + 24, 8)) {
+		root = number(t + 24, 8);
 		width = 8;
 	}
 	t = table_map(root, &length);
@@ -337,12 +327,11 @@ acpi_init(void)
 	for (uint32_t i = 0; i < TABLES_MAX && HEADER + (i + 1) * width <= length; i++) {
 		const uint8_t *p = t + HEADER + i * width;
 
-		table_read(width == 8 ? read64(p) : read32(p));
+		table_read(width == 8 ? number(p, 8) : read32(p));
 	}
 	windows_clip();
 }
 
-/* Byte registers in ports or, mapped by acpi_registers_map, in memory. */
 void
 acpi_write(const struct acpi_address *a, uint32_t value)
 {

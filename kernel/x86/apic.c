@@ -30,12 +30,9 @@ enum {
 	APIC_PRIORITY = 0x80,
 	APIC_END = 0xb0,
 	APIC_SPURIOUS = 0xf0,
-	APIC_ERROR = 0x280,
 	APIC_COMMAND = 0x300,
 	APIC_COMMAND_TO = 0x310,
 	APIC_LVT_TIMER = 0x320,
-	APIC_LVT_THERMAL = 0x330,
-	APIC_LVT_COUNTERS = 0x340,
 	APIC_LVT_0 = 0x350,
 	APIC_LVT_1 = 0x360,
 	APIC_LVT_ERROR = 0x370,
@@ -47,8 +44,8 @@ enum {
 static volatile uint8_t *registers; /* NULL: MSRs */
 static bool ready;
 static struct lock ioapic_lock;
-static volatile uint32_t *ioapics[4];
-static uint32_t ioapic_lines[4];
+static volatile uint32_t *ioapics[IOAPICS];
+static uint32_t ioapic_lines[IOAPICS];
 
 static uint32_t
 apic_read(uint32_t reg)
@@ -145,29 +142,25 @@ machine_timer(uint64_t tsc)
 	now = machine_tsc();
 	count = tsc > now ? tsc - now : 1;
 	if (count > UINT32_MAX)
-		count = UINT32_MAX;
-	count = count * time_apic_mult >> 32;
-	if (count > UINT32_MAX)
 		count = UINT32_MAX; /* early: the kernel looks at the clock and asks again */
-	apic_write(APIC_TIMER_INITIAL, count ? (uint32_t)count : 1);
+	count = count * time_apic_mult >> 32;
+	apic_write(APIC_TIMER_INITIAL, count > UINT32_MAX ? UINT32_MAX
+				       : count            ? (uint32_t)count
+							  : 1);
 }
 
 /* ---- set-up ---- */
 
+/* Moved away from the exceptions, because a masked one can still be spurious. */
 static void
 pics_silence(void)
 {
-	/* Moved away from the exceptions, because a masked one can still be spurious. */
-	outb(0x20, 0x11);
-	outb(0xa0, 0x11);
-	outb(0x21, 0x20);
-	outb(0xa1, 0x28);
-	outb(0x21, 4);
-	outb(0xa1, 2);
-	outb(0x21, 1);
-	outb(0xa1, 1);
-	outb(0x21, 0xff);
-	outb(0xa1, 0xff);
+	static const uint8_t steps[][2] = {{0x20, 0x11}, {0x21, 0x20}, {0x21, 4},    {0x21, 1},
+					   {0x21, 0xff}, {0xa0, 0x11}, {0xa1, 0x28}, {0xa1, 2},
+					   {0xa1, 1},    {0xa1, 0xff}};
+
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
+		outb(steps[i][0], steps[i][1]);
 }
 
 static uint32_t

@@ -238,6 +238,7 @@ x86_boot(uint64_t address)
 	apic_init();
 	apic_enable();
 	time_init();
+	pci_init();
 	virtio_console_init();
 	smp_init();
 	memory_give();

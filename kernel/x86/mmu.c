@@ -56,20 +56,14 @@ mmu_map(uint64_t va, uint64_t pa, uint64_t size, uint64_t flags)
 	flags |= AEGIS_PTE_PRESENT | PTE_ACCESSED_DIRTY | PTE_GLOBAL;
 	while (size) {
 		uint64_t *entry = &kernel_root[va >> 39 & 511];
-		uint64_t step = PAGE;
+		uint64_t step = 1ul << 39;
 
-		entry = &table_of(entry)[va >> 30 & 511];
-		if (huge_pages && !((va | pa) & (HUGE - 1)) && size >= HUGE &&
-		    !(*entry & AEGIS_PTE_PRESENT)) {
-			step = HUGE;
-		} else {
-			entry = &table_of(entry)[va >> 21 & 511];
-			if (!((va | pa) & (LARGE - 1)) && size >= LARGE &&
-			    !(*entry & AEGIS_PTE_PRESENT))
-				step = LARGE;
-			else
-				entry = &table_of(entry)[va >> 12 & 511];
-		}
+		do {
+			step >>= 9;
+			entry = &table_of(entry)[va / step & 511];
+		} while (step > PAGE &&
+			 ((step == HUGE && !huge_pages) || ((va | pa) & (step - 1)) ||
+			  size < step || (*entry & AEGIS_PTE_PRESENT)));
 		*entry = pa | flags | (step > PAGE ? AEGIS_PTE_LARGE : 0);
 		va += step;
 		pa += step;
@@ -136,10 +130,10 @@ guard(const uint8_t *page)
 	*entry = 0;
 }
 
+/* The stacks must be in small pages for this. */
 static void
 guards_make(void)
 {
-	/* The stacks must be in small pages for this. */
 	for (uint32_t cpu = 0; cpu < AEGIS_CPUS; cpu++) {
 		guard(cpu_stacks[cpu].guard_main);
 		for (int i = 0; i < ISTS - 1; i++)

@@ -147,12 +147,6 @@ rtc_read(uint8_t reg)
 	return inb(0x71);
 }
 
-static uint32_t
-rtc_number(uint8_t value, bool binary)
-{
-	return binary ? value : (value >> 4) * 10u + (value & 15);
-}
-
 /* Days since 1970 of a date of the Gregorian calendar. */
 static uint64_t
 days_of(uint32_t year, uint32_t month, uint32_t day)
@@ -163,42 +157,39 @@ days_of(uint32_t year, uint32_t month, uint32_t day)
 	return 365ul * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719468;
 }
 
+/* Seconds, minutes, hours, day, month, year, century. */
 static void
 wall_read(void)
 {
-	static const uint8_t regs[] = {0, 2, 4, 7, 8, 9};
-	uint8_t a[7] = {0}, b[7] = {0};
-	uint32_t century = 20, year, hour;
-	bool binary;
+	const uint8_t regs[] = {0, 2, 4, 7, 8, 9, acpi.century};
+	uint8_t a[sizeof(regs)] = {0}, b[sizeof(regs)], mode;
+	bool afternoon;
+	uint32_t year;
 
 	if (acpi.rtc_absent)
 		return;
 	for (int tries = 0;; tries++) {
-		for (int i = 0; i < 6; i++)
+		for (size_t i = 0; i < sizeof(regs); i++)
 			b[i] = rtc_read(regs[i]);
-		b[6] = acpi.century ? rtc_read(acpi.century) : 0;
 		if (!(rtc_read(10) & 0x80) && memcmp(a, b, sizeof(a)) == 0)
 			break;
 		if (tries == 10000)
 			return;
 		memcpy(a, b, sizeof(a));
 	}
-	binary = rtc_read(11) & 4;
-	hour = rtc_number(a[2] & 0x7f, binary);
-	if (!(rtc_read(11) & 2))
-		hour = hour % 12 + (a[2] & 0x80 ? 12 : 0);
+	mode = rtc_read(11);
 	outb(0x70, 0); /* NMI on again */
-	if (acpi.century && rtc_number(a[6], binary) >= 19)
-		century = rtc_number(a[6], binary);
-	year = century * 100 + rtc_number(a[5], binary);
-	if (year < 1970 || rtc_number(a[4], binary) - 1 > 11)
+	afternoon = a[2] & 0x80;
+	a[2] &= 0x7f;
+	for (size_t i = 0; i < sizeof(a) && !(mode & 4); i++)
+		a[i] = (uint8_t)((a[i] >> 4) * 10 + (a[i] & 15));
+	if (!(mode & 2))
+		a[2] = a[2] % 12 + (afternoon ? 12 : 0);
+	year = (acpi.century && a[6] >= 19 ? a[6] : 20) * 100u + a[5];
+	if (year < 1970 || a[4] - 1u > 11)
 		return;
 	tsc_wall = machine_tsc();
-	wall_ns = ((days_of(year, rtc_number(a[4], binary), rtc_number(a[3], binary)) * 24 + hour) *
-			   60 +
-		   rtc_number(a[1], binary)) *
-			  60 +
-		  rtc_number(a[0], binary);
+	wall_ns = ((days_of(year, a[4], a[3]) * 24 + a[2]) * 60 + a[1]) * 60 + a[0];
 	wall_ns *= 1000000000ul;
 }
 
@@ -236,21 +227,4 @@ time_init(void)
 	if (time_deadline)
 		apic_enable();
 	wall_read();
-}
-
-uint32_t
-machine_random(void)
-{
-	uint64_t value;
-	uint8_t ok;
-
-	if (feature_offered('c', 1, 0, 30)) {
-		for (int i = 0; i < 10; i++) {
-			__asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
-			if (ok)
-				return (uint32_t)value;
-		}
-	}
-	value = machine_tsc() * 0x9e3779b97f4a7c15ul;
-	return (uint32_t)(value >> 32);
 }

@@ -188,15 +188,15 @@ bool step_enter(struct regs *regs); /* true: nothing happened that user mode sho
 void step_leave(struct regs *regs); /* last of all: regs go to user mode as they are */
 
 /* ---- acpi.c ---- */
+#define IOAPICS 4u
 struct acpi {
 	uint64_t lapic;
 	uint32_t cpus, apic_ids[AEGIS_CPUS];
-	struct {
-		uint64_t address;
-		uint32_t base; /* first line */
-	} ioapics[4];
+	struct acpi_ioapic {
+		uint32_t address, base; /* first line */
+	} ioapics[IOAPICS];
 	uint32_t ioapic_count;
-	struct {
+	struct acpi_line {
 		uint32_t line; /* global */
 		bool low, level;
 	} lines[AEGIS_IRQS]; /* of the legacy lines */
@@ -220,7 +220,7 @@ struct acpi {
 		uint64_t address;
 		uint8_t first, last; /* buses */
 	} ecam;
-	struct {
+	struct acpi_window {
 		uint64_t low, high;
 	} windows[4]; /* of the host bridge, for memory registers nobody placed */
 	uint32_t window_count;
@@ -257,6 +257,7 @@ const char *symbol_find(uint64_t address, uint64_t *offset); /* NULL: not in the
 extern atomic_uint power_panicked;                           /* processor + 1 that panics */
 
 /* ---- kernel/dev ---- */
+void pci_init(void); /* before the devices */
 void virtio_console_init(void);
 void virtio_console_interrupt(void);
 

@@ -434,9 +434,3 @@ machine_panic(const char *why, const struct regs *regs)
 	fflush(stdout);
 	abort();
 }
-
-uint32_t
-machine_random(void)
-{
-	return (uint32_t)rand();
-}
