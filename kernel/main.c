@@ -83,7 +83,9 @@ archive_find(const uint8_t *archive, uint64_t size, const char *member, uint64_t
 		data = (at + CPIO_HEADER + name + 3) & ~3ul;
 		if (name == 0 || data > size || bytes > size - data)
 			return NULL;
-		if (name == strlen(member) + 1 && memcmp(h + CPIO_HEADER, member, name) == 0) {
+		/* Zeros may follow a name, so that its data is aligned. */
+		if (name > strlen(member) &&
+		    memcmp(h + CPIO_HEADER, member, strlen(member) + 1) == 0) {
 			*length = bytes;
 			return archive + data;
 		}
