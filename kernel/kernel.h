@@ -369,17 +369,25 @@ void revoke_poll(uint64_t now); /* takes what is overdue, in bounded steps */
 void revoke_given(struct env *e, uint32_t kind, uint32_t n);
 void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
 uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
-void chaos_step(struct regs *regs); /* at every entry, with the boot option chaos=SEED */
+
+/* ---- check/chaos.c: in kernels for tests, and on the host ---- */
+#if defined(KERNEL_CHAOS) || !defined(KERNEL_X86)
 extern bool chaos_on;
 extern bool chaos_slow;     /* no short ways: chaos of either kind, or option slow=1 */
 extern bool chaos_stepping; /* option chaos_step: the machine calls the three below */
+void chaos_init(void);
+void chaos_report(void); /* to the log, at the end */
+#else
+enum { chaos_on, chaos_slow = 0, chaos_stepping = 0 };
+#define chaos_init()   ((void)0)
+#define chaos_report() ((void)0)
+#endif
+void chaos_step(struct regs *regs); /* at every entry, with the boot option chaos=SEED */
 /* An instruction of user mode is about to begin.  True: it lies in a range, come again at the next. */
 bool chaos_boundary(struct regs *regs);
 uint64_t chaos_range_start(uint32_t i); /* 0: there are fewer */
 /* A byte of the current environment's memory, NULL: not bound.  A guest's processor may write to it. */
 uint8_t *chaos_byte(uint64_t va);
-void chaos_report(void); /* to the log, at the end */
-void chaos_init(void);
 
 /* ---- main.c, syscall.c, print.c ---- */
 extern char kernel_options[AEGIS_BOOT_OPTIONS]; /* the command line; filled before kernel_main */

@@ -10,8 +10,8 @@
 K ?= build/kernel
 
 KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c tlb.c range.c flush.c \
-	env.c fault.c cpu.c slice.c pct.c irq.c chan.c revoke.c trace.c chaos.c lock.c
-KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/trap.c x86/step.c x86/percpu.c x86/mmu.c x86/acpi.c \
+	env.c fault.c cpu.c slice.c pct.c irq.c chan.c revoke.c trace.c lock.c
+KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
 	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c x86/symbol.c \
 	dev/pci.c dev/virtio.c dev/virtio_console.c lib/string.c lib/print.c
 KERNEL_OPTIMISE = -O2
@@ -40,7 +40,10 @@ KERNEL_LIBS = -lgcov
 endif
 ifdef CHECKED
 KERNEL_LOWER += check/account.c check/cap.c check/mem.c check/space.c
-KERNEL_VARIANT += -DKERNEL_CHECKED
+endif
+ifneq ($(UBSAN)$(KASAN)$(GCOV)$(CHECKED),)
+KERNEL_LOWER += check/chaos.c x86/step.c
+KERNEL_VARIANT += -DKERNEL_CHAOS
 endif
 
 KERNEL_CFLAGS = -std=gnu11 $(KERNEL_OPTIMISE) -g -ffreestanding -fno-pic -mcmodel=kernel -mno-red-zone \

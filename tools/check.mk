@@ -8,7 +8,8 @@ C = build/check
 .DEFAULT_GOAL := logs
 
 # Runtimes of instrumented kernels are read as those kernels compile them.
-CHECK_KERNEL = $(sort $(KERNEL_SOURCES) $(wildcard kernel/x86/kasan.c kernel/x86/ubsan.c kernel/x86/gcov.c))
+CHECK_KERNEL = $(sort $(KERNEL_SOURCES) $(wildcard kernel/check/*.c kernel/x86/kasan.c kernel/x86/step.c \
+	kernel/x86/ubsan.c kernel/x86/gcov.c))
 CHECK_EXOS = $(EXOS_SOURCES)
 CHECK_HOST = $(wildcard host/*.c)
 CHECK_C = $(filter %.c,$(CHECK_KERNEL) $(CHECK_EXOS) $(CHECK_HOST))
@@ -19,7 +20,8 @@ headers = $(HEADERS_$(firstword $(subst /, ,$(1)))) tools/check.mk
 
 .SECONDEXPANSION:
 
-flags = $(if $(filter kernel/x86/kasan.c,$(1)),-DKERNEL_INSTRUMENTED -DKERNEL_KASAN) $(patsubst \
+flags = $(if $(filter kernel/x86/kasan.c,$(1)),-DKERNEL_INSTRUMENTED -DKERNEL_KASAN) $(if $(filter \
+	%/chaos.c %/step.c,$(1)),-DKERNEL_CHAOS) $(patsubst \
 	-Werror,,$(if $(filter kernel/%,$(1)),$(KERNEL_CFLAGS),$(if $(filter exos/%,$(1)),$(EXOS_CFLAGS),$(HOST_CFLAGS))))
 # What sparse and cppcheck understand of them.
 plain = $(filter -D% -I% -std=%,$(call flags,$(1)))

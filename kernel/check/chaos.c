@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Chaos: the kernel does at random what it may do at any time.
+ * Chaos: the kernel does at random what it may do at any time.  In kernels built for tests
+ * (KERNEL_CHAOS, kernel.mk), not in the one that people run.
  *
  * chaos=SEED: at entries, with small probabilities, it drops every binding of the current space that
  * is not guaranteed, ends the slice early, and posts an event.  chaos_step=LO-HI[,LO-HI...]: it ends the
@@ -21,7 +22,7 @@
  * beginnings of the first ranges, to which user code may come by itself; in others stepping begins when
  * the kernel goes there.
  */
-#include "tlb.h"
+#include "../tlb.h"
 
 #define RANGES 8u
 #define PLACES 16384u /* of more, some share their visits */
@@ -219,7 +220,7 @@ chaos_report(void)
 	uint32_t places = 0, deferred = 0;
 	uint64_t sum = 0;
 
-	if (!chaos_stepping)
+	if (!chaos_on && !chaos_stepping)
 		return;
 	for (uint32_t i = 0; i < PLACES; i++) {
 		places += (visits[i] & ~DEED_DEFERRED) != 0;
