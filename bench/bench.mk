@@ -3,7 +3,7 @@
 # A new source is one more word in BENCH_PROGRAMS, and in BENCH_NATIVE if it has a row of its own for ExOS.
 
 BENCH_PROGRAMS = null file fault ipc vm process switch compute
-BENCH_NATIVE = null
+BENCH_NATIVE = null ipc
 B = build/bench
 BENCH_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -fcf-protection=none
@@ -13,11 +13,15 @@ $(B)/linux/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static -o $@ $< bench/bench.c
 
-$(B)/exos/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/bench.mk
+$(B)/exos/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h build/libexos.a bench/bench.mk
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -DEXOS -Iinclude -static -o $@ $< bench/bench.c
+	$(CC) $(BENCH_CFLAGS) -DEXOS -Iinclude -static -o $@ $< bench/bench.c build/libexos.a
 
 $(B)/linux/small: bench/small.c bench/bench.mk
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -static -nostdlib -Wl,--build-id=none -o $@ $<
+
+$(B)/linux/libc: bench/libc.c bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static -o $@ $<
 
@@ -41,7 +45,7 @@ $(B)/runner: $(BENCH_RUNNER)
 -include $(BENCH_RUNNER:.o=.d)
 
 .PHONY: bench bench-programs
-bench-programs: $(addprefix $(B)/linux/,$(BENCH_PROGRAMS) small boot init) $(addprefix $(B)/exos/,$(BENCH_NATIVE)) \
+bench-programs: $(addprefix $(B)/linux/,$(BENCH_PROGRAMS) small libc boot init) $(addprefix $(B)/exos/,$(BENCH_NATIVE)) \
 	$(B)/plugin.so $(B)/runner
 
 bench:

@@ -10,7 +10,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,22 +42,6 @@ pipe_setup(void)
 	out = pid ? there[1] : back[1];
 	close(pid ? back[1] : there[1]);
 	close(pid ? there[0] : back[0]);
-	if (pid == 0)
-		echo();
-}
-
-static void
-socket_setup(void)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
-		bench_null("socketpair: %s", strerror(errno));
-	pid = fork();
-	bench_require(pid >= 0);
-	in = out = pair[pid ? 0 : 1];
-	close(pair[pid ? 1 : 0]);
 	if (pid == 0)
 		echo();
 }
@@ -123,5 +106,148 @@ shm(void)
 
 BENCH(pipe, .setup = pipe_setup, .op = there_and_back, .per = 2)
 BENCH(shm, .setup = shm_setup, .op = shm, .per = 2)
+#ifdef EXOS
+#include <exos/api.h>
+
+#define CALL         (0x41450000ul + 29) /* pct_call of include/aegis/syscalls.def */
+#define SERVER_STACK 65536
+
+static char server_stack[SERVER_STACK] __attribute__((aligned(4096)));
+static uint32_t gate;
+
+static uint64_t
+nothing_served(struct exos_msg *msg, uint32_t caller)
+{
+	(void)caller;
+	return msg->word[0];
+}
+
+static uint64_t
+nothing_trusted(uint64_t a, uint64_t b, uint64_t c)
+{
+	return a + b + c;
+}
+
+static int64_t
+serve_lrpc(void)
+{
+	return exos_serve_lrpc(nothing_served, server_stack + SERVER_STACK);
+}
+
+static int64_t
+serve_tlrpc(void)
+{
+	return exos_serve_tlrpc(nothing_trusted, server_stack + SERVER_STACK);
+}
+
+/* The entry is the return. */
+static int64_t
+serve_bare(void)
+{
+	struct exos_serve bare = {.size = sizeof(bare),
+				  .entry = (uint64_t)exos_serve_return,
+				  .stack = (uint64_t)(server_stack + SERVER_STACK)};
+
+	return exos_serve(&bare);
+}
+
+static int64_t
+call_bare(void)
+{
+	int64_t answer = (int64_t)(CALL | (uint64_t)gate << 32);
+
+	__asm__ volatile("syscall"
+			 : "+a"(answer)::"rcx", "r11", "rdi", "rsi", "rdx", "r8", "r9", "r10",
+			   "memory");
+	return answer;
+}
+
+/* A process that serves, and a gate to it. */
+static void
+server_make(int64_t (*serve)(void))
+{
+	struct timespec soon = {.tv_nsec = 1000000};
+	struct exos_msg msg = {{0}};
+	int64_t answer;
+	pid_t pid = fork();
+
+	bench_require(pid >= 0);
+	if (pid == 0) {
+		if (serve() != 0)
+			_exit(1);
+		for (;;)
+			exos_accept(exos_events(), EXOS_NEVER);
+	}
+	answer = exos_gate((uint32_t)pid);
+	bench_require(answer > 0);
+	gate = (uint32_t)answer;
+	for (int i = 0; i < 1000 && exos_lrpc(gate, &msg) != 0; i++)
+		nanosleep(&soon, NULL);
+	bench_require(exos_lrpc(gate, &msg) == 0);
+}
+
+static void
+lrpc_setup(void)
+{
+	server_make(serve_lrpc);
+}
+
+static void
+lrpc(void)
+{
+	struct exos_msg msg = {{1}};
+
+	bench_require(exos_lrpc(gate, &msg) == 0 && msg.word[0] == 1);
+}
+
+static void
+tlrpc_setup(void)
+{
+	server_make(serve_tlrpc);
+}
+
+static void
+tlrpc(void)
+{
+	uint64_t answer;
+
+	bench_require(exos_tlrpc(gate, 1, 2, 3, &answer) == 0 && answer == 6);
+}
+
+static void
+pct_setup(void)
+{
+	server_make(serve_bare);
+}
+
+static void
+pct_sync(void)
+{
+	bench_require(call_bare() >= 0);
+}
+
+BENCH(lrpc, .setup = lrpc_setup, .op = lrpc)
+BENCH(tlrpc, .setup = tlrpc_setup, .op = tlrpc)
+BENCH(pct_sync, .setup = pct_setup, .op = pct_sync, .per = 2)
+#else
+#include <sys/socket.h>
+
+static void
+socket_setup(void)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+		bench_null("socketpair: %s", strerror(errno));
+	pid = fork();
+	bench_require(pid >= 0);
+	in = out = pair[pid ? 0 : 1];
+	close(pair[pid ? 1 : 0]);
+	if (pid == 0)
+		echo();
+}
+
 BENCH(lrpc, .setup = socket_setup, .op = there_and_back)
 BENCH(tlrpc, .setup = socket_setup, .op = there_and_back)
+#endif

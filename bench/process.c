@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Making processes: fork, exit, wait; vfork, exec of a small static program, wait. */
+/* Making processes: fork, exit, wait; vfork, exec of a static program without and with a C library, wait. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sys/wait.h>
@@ -7,7 +7,7 @@
 
 #include "bench.h"
 
-#define SMALL "/bench/small"
+static const char *program;
 
 static void
 ended(pid_t pid)
@@ -28,23 +28,32 @@ fork_wait(void)
 }
 
 static void
-exec_setup(void)
-{
-	bench_require(access(SMALL, X_OK) == 0);
-}
-
-static void
 exec_wait(void)
 {
-	char *const arguments[] = {SMALL, NULL}, *const environment[] = {NULL};
+	char *const arguments[] = {(char *)program, NULL}, *const environment[] = {NULL};
 	pid_t pid = vfork();
 
 	if (pid == 0) {
-		execve(SMALL, arguments, environment);
+		execve(program, arguments, environment);
 		_exit(127);
 	}
 	ended(pid);
 }
 
+static void
+small_setup(void)
+{
+	program = "/bench/small";
+	bench_require(access(program, X_OK) == 0);
+}
+
+static void
+libc_setup(void)
+{
+	program = "/bench/libc";
+	bench_require(access(program, X_OK) == 0);
+}
+
 BENCH(fork, .op = fork_wait)
-BENCH(exec, .setup = exec_setup, .op = exec_wait)
+BENCH(exec, .setup = small_setup, .op = exec_wait)
+BENCH(exec_libc, .setup = libc_setup, .op = exec_wait)

@@ -14,6 +14,7 @@
 #include "bench.h"
 
 #define PAGE    4096ul
+#define TABLE   (512 * PAGE)
 #define PAGES   100u
 #define TOUCHED 256u /* less than a large page */
 
@@ -21,10 +22,15 @@ static char *area;
 static unsigned order[PAGES]; /* a random cycle: order[i] comes after i */
 static unsigned at, open_page;
 
+/* At a multiple of 2 MiB, because what Linux does for a page depends on where it lies in its table. */
 static void
 area_make(void)
 {
-	area = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *found = mmap(NULL, 2 * TABLE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	bench_require(found != MAP_FAILED && munmap(found, 2 * TABLE) == 0);
+	area = mmap((void *)(((uint64_t)found + TABLE - 1) / TABLE * TABLE), PAGES * PAGE,
+		    PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	bench_require(area != MAP_FAILED);
 	memset(area, 1, PAGES * PAGE);
 }

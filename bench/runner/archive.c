@@ -63,6 +63,7 @@ programs(FILE *out)
 		member_file(out, name, path);
 	}
 	member_file(out, "bench/small", OUT "/linux/small");
+	member_file(out, "bench/libc", OUT "/linux/libc");
 }
 
 void

@@ -14,7 +14,8 @@ start(struct guest *g, enum system system, const struct row *row, enum measure m
 	plugin_prepare(system);
 	guest_start(g,
 		    "./exo|run|--cpus|1|--mem|" MEMORY "|--log|%s|--file|" OUT
-		    "/linux/small:/bench/small|--accel|%s%s%s%s|" OUT "/%s/%s|%s|%s|%u",
+		    "/linux/small:/bench/small|--file|" OUT
+		    "/linux/libc:/bench/libc|--accel|%s%s%s%s|" OUT "/%s/%s|%s|%s|%u",
 		    path_of(system, "log"), plugin_used(measure) ? "tcg" : "kvm",
 		    measure == COUNT ? "|--icount" : "",
 		    plugin_used(measure) ? "|--qemu-opt|-plugin|--qemu-opt|" : "",

@@ -2,10 +2,12 @@
 /* Options, the table of rows, and the order of the run. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -218,6 +220,18 @@ options(int argc, char **argv)
 		wrong("%s is for whole runs", "--keep");
 }
 
+/* Runs in one tree would write each other's files. */
+static void
+only_one(void)
+{
+	int fd = open(OUT "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		die("%s: %s", OUT "/lock", strerror(errno));
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		die("another run is going on in this tree");
+}
+
 static void
 write_file(const char *path, void (*writer)(FILE *))
 {
@@ -305,12 +319,13 @@ main(int argc, char **argv)
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (figures == MAP_FAILED)
 		die("no memory");
-	progress("begins");
+	only_one();
 	sample_clock();
 	if (getloadavg(&run.load, 1) != 1)
 		run.load = 0;
 	if (!run.no_linux)
 		linux_fetch();
+	progress("begins");
 	if (run.kvm && !kvm_works()) {
 		fprintf(stderr, "bench: no machine boots with KVM here within 10 s; time is "
 				"measured with TCG\n");

@@ -22,7 +22,7 @@
 #define WHY_SIZE   200
 /* How long a loop takes at least; under -icount nanoseconds are instructions.  Long enough for several ticks of the
  * guest's timer, so that one more or less is not seen. */
-#define COUNT_NS   "10000000"
+#define COUNT_NS   "20000000"
 #define TIME_NS    "100000000"
 #define COUNT_RUNS 2u
 
