@@ -11,7 +11,7 @@
 
 #include "linux.h"
 
-#define BOOT_MS 120000
+#define BOOT_FACTOR 5 /* of the deadline for a row */
 
 struct job {
 	size_t row, first, last; /* lines of its output */
@@ -59,7 +59,7 @@ start(struct guest *g, enum system system, enum measure measure)
 static bool
 await_boot(struct guest *g)
 {
-	int64_t deadline = now_ms() + BOOT_MS;
+	int64_t deadline = now_ms() + run.deadline * BOOT_FACTOR * 1000ll;
 	const char *line;
 	bool late;
 
@@ -144,7 +144,8 @@ guest_run(struct job *jobs, size_t count, enum system system, enum measure measu
 	if (!booted) {
 		for (; over < count; over++)
 			figure_fail(&figures[jobs[over].row][system][measure],
-				    "Linux did not reach its first program; %s", why);
+				    "Linux did not reach its first program within %u s; %s",
+				    run.deadline * BOOT_FACTOR, why);
 	} else if (over < count) {
 		if (late)
 			snprintf(why, sizeof(why), "not finished within %u s", run.deadline);
