@@ -34,7 +34,7 @@ local_forget(const struct flush *f)
 	}
 }
 
-static void
+static __attribute__((noinline)) void
 remote_forget(uint32_t mask)
 {
 	uint32_t ticket[AEGIS_CPUS];
@@ -74,6 +74,17 @@ _flush_finish(struct flush *f)
 		_mem_untype(f->to, f->table[i]);
 	f->ranges = f->pages = f->drops = f->tables = 0;
 	f->all = false;
+}
+
+void
+_flush_others(struct space *s)
+{
+	uint32_t me = 1u << machine_cpu(), mask;
+
+	atomic_thread_fence(memory_order_seq_cst);
+	mask = atomic_load(&s->cpus);
+	if (mask & ~me)
+		remote_forget(mask & ~me);
 }
 
 void

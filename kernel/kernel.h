@@ -200,6 +200,8 @@ struct space {
 	uint32_t stripped;  /* holdings that lost their rights, but not yet all their bindings */
 	uint32_t span;      /* where mem_alloc looks first */
 	uint32_t devices;   /* it has held device registers */
+	/* Page table that protect.c used last, and the last byte that it translates; 0: none. */
+	uint64_t table_last_va, *table_last;
 };
 #define SPACES AEGIS_ENVS
 struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_put */

@@ -9,7 +9,7 @@
 
 K ?= build/kernel
 
-KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c tlb.c range.c flush.c \
+KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c tlb.c protect.c range.c flush.c \
 	env.c fault.c cpu.c slice.c pct.c irq.c chan.c revoke.c trace.c lock.c
 KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
 	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c x86/symbol.c \

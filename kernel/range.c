@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Ranges of bindings: tlb_protect and tlb_delete.
+ * Ranges of bindings: tlb_delete, and what protect.c leaves of tlb_protect.
  *
  * 1. The invariants of tlb.c hold after each run: a run is what lies in one page table.
  * 2. Rights are added only as far as the holdings have them, looked at before a run is touched.
@@ -15,13 +15,6 @@
 
 #define RANGE_STEPS   4096u /* entries that one call looks at */
 #define PTE_PROT_BITS (AEGIS_PTE_WRITE | AEGIS_PTE_NX | PTE_KEY(15))
-
-static uint32_t
-was_bits(uint64_t seen)
-{
-	return (seen & AEGIS_PTE_ACCESSED ? AEGIS_WAS_ACCESSED : 0) |
-	       (seen & AEGIS_PTE_DIRTY ? AEGIS_WAS_DIRTY : 0);
-}
 
 /* ---- tlb_protect, tlb_delete: ranges ---- */
 
@@ -227,6 +220,7 @@ _table_remove(struct range *r, struct pair *p, uint64_t va, uint32_t prot)
 		return AEGIS_NEED_TABLE;
 	if (r->flush.tables == FLUSH_DROPS)
 		_flush_finish(&r->flush);
+	p->to->table_last_va = 0;
 	__atomic_store_n(entry, 0, __ATOMIC_SEQ_CST);
 	frames[parent].link--;
 	r->flush.all = true;
@@ -316,9 +310,8 @@ range_call(uint32_t cap, uint32_t space, uint32_t area, uint32_t n, range_step *
 }
 
 status
-sys_tlb_protect(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
+protect_general(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 {
-	COUNT(protect_calls);
 	return range_call(cap, space, area, n, _range_protect);
 }
 

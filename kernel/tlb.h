@@ -66,6 +66,8 @@ flush_add(struct flush *f, uint64_t va, uint64_t n)
 /* All processors have forgotten; then drops and tables go where they belong.  Locks of both spaces.
  */
 void _flush_finish(struct flush *f);
+/* The other processors that run `s` have forgotten all of it; for one that has done so itself. */
+void _flush_others(struct space *s);
 
 /* ---- hold.c ---- */
 #define HOLD_RIGHTS (AEGIS_HOLD_READ | AEGIS_HOLD_WRITE)
@@ -144,6 +146,17 @@ void pair_unlock(struct pair *p);
 #define PROT_TABLE (AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(15))
 #define PROT_WAS   (AEGIS_WAS_ACCESSED | AEGIS_WAS_DIRTY)
 
+/* What a record is told of entries, by their disjunction. */
+static inline uint32_t
+was_bits(uint64_t seen)
+{
+	return (uint32_t)(seen & AEGIS_PTE_ACCESSED) << 25 | (uint32_t)(seen & AEGIS_PTE_DIRTY)
+								     << 25;
+}
+_Static_assert(AEGIS_WAS_ACCESSED == AEGIS_PTE_ACCESSED << 25 && AEGIS_WAS_DIRTY == AEGIS_PTE_DIRTY
+											    << 25,
+	       "one shift");
+
 /* The part of an entry that protection decides. */
 static inline uint64_t
 pte_prot(uint32_t prot, uint64_t nx)
@@ -183,6 +196,10 @@ status _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
 /* Unbinds the present entry `pte` of table `table`. */
 void _page_unbind(struct flush *f, uint64_t *pte, uint32_t table, uint64_t va);
 void _large_unbind(struct flush *f, uint64_t *pte, uint32_t table);
+
+/* ---- range.c ---- */
+/* tlb_protect without a short way. */
+status protect_general(uint32_t cap, uint32_t space, uint32_t area, uint32_t n);
 
 /* ---- sweep.c ---- */
 /* Breaks bindings of stripped holdings, in bounded steps. */
