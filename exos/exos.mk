@@ -33,7 +33,7 @@ build/exos: $(EXOS_OBJECTS) exos/exos.ld exos/exos.map
 
 # What programs that know ExOS link (include/exos/api.h).
 CLIENT_OBJECTS = $(patsubst %,$(X)/%.o,$(wildcard libexos/*.[cS]))
-CLIENT_CFLAGS = -std=gnu11 -O2 -g -fPIC -Iinclude -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+CLIENT_CFLAGS = -std=gnu11 -O2 -g -fPIC -mgeneral-regs-only -Iinclude -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wundef -Wvla
 
 $(X)/libexos/%.o: libexos/% include/exos/calls.def exos/exos.mk

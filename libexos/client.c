@@ -85,7 +85,7 @@ dynamic_read(const Elf64_Ehdr *image, struct dynamic *d, uint64_t *bias)
 	return d->symbols && d->strings && d->hash;
 }
 
-__attribute__((constructor)) static void
+__attribute__((constructor(101))) static void
 table_fill(void)
 {
 	const Elf64_Ehdr *image = (const void *)getauxval(AT_SYSINFO_EHDR);

@@ -31,4 +31,10 @@ void api_exec(void); /* a new program: serves nothing, has no gates */
 /* The handler of a number at or above EXOS_CALL_BASE, NULL: there is none. */
 call_handler api_handler(uint64_t number);
 
+#define EXOS_CALL(name) int64_t api_##name(struct call *c);
+#define EXOS_DIRECT(name)
+#include <exos/calls.def>
+#undef EXOS_CALL
+#undef EXOS_DIRECT
+
 #endif

@@ -19,10 +19,13 @@
 #define CONTROL_SERVE     176
 #define CONTROL_SERVE_FS  184
 #define CONTROL_LIGHT     192
+#define CONTROL_FAULT     224
+#define CONTROL_FAST      240
 #define PKRU_PROGRAM      8 /* no writing with key 1 */
 #define CALL_LIMIT        463
 #define CONTROL_CALLS     256
 
+#define FRAME_CAUSE    0
 #define FRAME_DEFERRED 28
 #define FRAME_RAX      80
 #define FRAME_RCX      88

@@ -12,6 +12,9 @@
 #include "../exos.h"
 #include "../lib/lib.h"
 
+#define PROGRAM_BINDS 80u
+#define HANDLER_BINDS 32u
+
 /* The first page of the area.  GS points at it.  Offsets are known to assembly (control_asm.h). */
 struct control {
 	struct aegis_area area;
@@ -40,8 +43,13 @@ struct control {
 	uint32_t setup_flags; /* the same: AEGIS_SETUP_* */
 	uint32_t api_env; /* whose the words from serve_entry on are, not those of fork's child */
 	uint32_t gates;   /* bit n: gate n is in use */
-	uint64_t reserved[4];
-	uint32_t calls[512]; /* 256: times each Linux call was served */
+	uint64_t fault_handler;  /* 224: the program's own (include/exos/fault.h), 0: none */
+	uint64_t revoke_handler; /* 232 */
+	uint64_t fault_fast;     /* 240: causes about which assembly asks it */
+	uint64_t fault_causes;   /* 248: all causes that it wants */
+	uint32_t calls[512];     /* 256: times each Linux call was served */
+	/* 2304: the program's own batches, not the library's (include/exos/mem.h) */
+	struct aegis_bind program[PROGRAM_BINDS + HANDLER_BINDS];
 };
 
 static inline struct control *

@@ -361,6 +361,7 @@ program_enter(struct exec *x, struct aegis_frame *frame, uint64_t callee[6])
 	int64_t at;
 	int err;
 
+	control()->fault_causes = control()->fault_fast = control()->revoke_handler = 0;
 	vm_reset();
 	site_exec();
 	v->mmap_top = STACK_TOP - STACK_SIZE - AEGIS_PAGE * 256;

@@ -74,6 +74,7 @@ area_copy(struct child *c)
 	copy->area.pending = 0;
 	copy->area.defer = 1;
 	copy->service_calls = 0;
+	copy->fault_causes = copy->fault_fast = copy->revoke_handler = 0;
 	memset(copy->calls, 0, sizeof(copy->calls));
 	pages_leave(c->area, stack);
 	err = pages_copy(c, low, EXOS_AREA_PAGES - stack, c->rsp, 0, c->area + stack);

@@ -182,11 +182,28 @@ core_snapshot:
 	.globl core_fault_entry
 	.hidden core_fault_entry
 core_fault_entry:
-	TARGET_FIX
+	movl	FRAME_CAUSE(%rsp), %eax
+	btl	%eax, %gs:CONTROL_FAST
+	jc	program_fault
+1:	TARGET_FIX
 	HANDLER	upcall_fault
 	cmpl	$0, FRAME_DEFERRED(%rsp)
 	je	core_resume_start
 	FRAME_RESUME 7, 8
+
+/*
+ * A program that has a handler of its own (include/exos/fault.h) is asked first, about what it did
+ * itself, in as few instructions as may be.  CONTROL_FAST has no bit for a debug exception, the only
+ * one that can arrive at the jump of a resume; nor any under the protection key, which is left open.
+ */
+program_fault:
+	cmpl	$0, FRAME_DEFERRED(%rsp)
+	jne	1b
+	call	*%gs:CONTROL_FAULT
+	testl	%eax, %eax
+	jnz	core_resume_plain
+	movq	%rsp, %rdi
+	jmp	1b
 
 	.globl core_async_entry
 	.hidden core_async_entry
@@ -218,6 +235,10 @@ core_resume_call:
 	popfq
 	movq	(%rsp), %rsp
 	jmp	*%rcx
+core_resume_plain:			/* after a handler of the program: no keys to close */
+	movl	$0, %gs:CONTROL_DEFER
+	cmpl	$0, %gs:CONTROL_PENDING
+	je	4f
 core_resume_start:
 	movl	$0, %gs:CONTROL_DEFER
 	cmpl	$0, %gs:CONTROL_PENDING

@@ -9,6 +9,7 @@
  * 1. Signals are delivered only when the program, not the library, was interrupted.
  * 2. A fault of the library that nobody can mend ends the environment: there is no state to trust.
  */
+#include "exos/core/control_asm.h"
 #include "exos/core/priv.h"
 #include "exos/linux/errno.h"
 #include "exos/proc/process.h"
@@ -91,6 +92,43 @@ exception_signal(const struct aegis_frame *f, int err)
 	}
 }
 
+static bool
+in_image(uint64_t rip)
+{
+	return rip >= EXOS_IMAGE && rip < EXOS_AREA;
+}
+
+/* Closed while the program's code runs, like when it runs by itself. */
+static void
+keys_set(uint32_t pkru)
+{
+	if (control()->keys)
+		__asm__ volatile("wrpkru" ::"a"(pkru), "c"(0), "d"(0) : "memory");
+}
+
+/*
+ * The program's handler, where assembly has not asked it.  A fault of the library in a copy from or to
+ * the program's own range, or of a handler itself there, may be mended by binding a page, and not by
+ * changing the frame: the handler sees a copy of it.
+ */
+static bool
+program_asked(struct aegis_frame *f, bool library)
+{
+	int (*handler)(struct aegis_frame *) = (void *)control()->fault_handler;
+	struct aegis_frame copy = *f;
+	int mended;
+
+	if (f->cause >= 32 || !(control()->fault_causes >> f->cause & 1))
+		return false;
+	if (library && (f->cause != AEGIS_CAUSE_PAGE || !vm_owned(f->addr) ||
+			(in_image(f->rip) && !in_copy(f->rip))))
+		return false;
+	keys_set(PKRU_PROGRAM);
+	mended = handler(library ? &copy : f);
+	keys_set(0);
+	return mended;
+}
+
 void
 upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 {
@@ -103,11 +141,16 @@ upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 		call_serve(f, callee);
 		return;
 	}
+	/* What the program did by itself, assembly has asked about. */
+	if ((library || !(control()->fault_fast >> f->cause & 1)) && program_asked(f, library))
+		return;
 	if (f->cause == AEGIS_CAUSE_PAGE) {
 		err = page_fault(f->addr, f->error);
 		if (err == 0)
 			return;
 	}
+	if (library && !in_image(f->rip) && control()->role == ROLE_PROCESS)
+		process_exit(LX_SIGSEGV); /* a handler of the program, see include/exos/fault.h */
 	if (library) {
 		if (f->cause != AEGIS_CAUSE_PAGE || !in_copy(f->rip))
 			library_broken(f);
@@ -124,10 +167,19 @@ upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 static void
 revocation_answer(void)
 {
-	uint32_t want = ENVPAGE->ask_count;
+	uint32_t (*handler)(uint32_t) = (void *)control()->revoke_handler;
+	uint32_t want = ENVPAGE->ask_count, given = 0;
 
-	if (ENVPAGE->ask_kind == AEGIS_KIND_FRAME && control()->role == ROLE_PROCESS)
-		vm_give(want);
+	if (ENVPAGE->ask_kind != AEGIS_KIND_FRAME || control()->role != ROLE_PROCESS)
+		return;
+	/* The program's choice first; what it does not give, the library does. */
+	if (handler) {
+		keys_set(PKRU_PROGRAM);
+		given = handler(want);
+		keys_set(0);
+	}
+	if (given < want)
+		vm_give(want - given);
 }
 
 void

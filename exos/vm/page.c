@@ -302,7 +302,7 @@ vm_fault(uint64_t addr, uint64_t error)
 
 	if (!r)
 		r = stack_grow(addr);
-	if (!r)
+	if (!r || (r->flags & VM_OWNED))
 		return -EFAULT;
 	if ((write && !(r->flags & VM_WRITE)) || ((error & FAULT_FETCH) && !(r->flags & VM_EXEC)) ||
 	    !region_bindable(r))

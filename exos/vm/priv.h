@@ -38,6 +38,9 @@ int page_populate(const struct region *r);
 /* Moves entries and bindings of len bytes from one address to another. */
 int page_move(uint64_t from, uint64_t to, uint64_t len);
 
+/* own.c: unbinds what the program bound in its own ranges inside [start, end); frees the frames. */
+void own_drop(uint64_t start, uint64_t end);
+
 /* region.c */
 int region_split(struct vm *v, uint64_t at); /* no region then contains at in its inside */
 int region_insert(struct vm *v, const struct region *r);

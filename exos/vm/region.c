@@ -158,8 +158,11 @@ vm_unmap(uint64_t addr, uint64_t len)
 	if (err)
 		return err;
 	page_drop(addr, addr + len);
-	while (after-- > first)
+	while (after-- > first) {
+		if (v->regions[after].flags & VM_OWNED)
+			own_drop(v->regions[after].start, v->regions[after].end);
 		region_remove(v, after);
+	}
 	return 0;
 }
 
@@ -254,6 +257,8 @@ vm_protect(uint64_t addr, uint64_t len, uint32_t prot)
 	for (uint32_t i = first; i < after; i++) {
 		if (v->regions[i].start != at)
 			return -ENOMEM;
+		if (v->regions[i].flags & VM_OWNED)
+			return -EACCES;
 		at = v->regions[i].end;
 		v->regions[i].flags =
 			(v->regions[i].flags & ~(VM_READ | VM_WRITE | VM_EXEC)) | prot;
@@ -321,7 +326,7 @@ vm_remap(uint64_t old, uint64_t old_len, uint64_t new_len, uint32_t flags, uint6
 	if (old % PAGE || !new_len || !old_len || (flags & ~(REMAP_MAYMOVE | REMAP_FIXED)))
 		return -EINVAL;
 	r = vm_find(old);
-	if (!r || old_len > r->end - old)
+	if (!r || old_len > r->end - old || (r->flags & VM_OWNED))
 		return -EFAULT;
 	if (!(flags & REMAP_FIXED) && new_len <= old_len) {
 		err = new_len < old_len ? vm_unmap(old + new_len, old_len - new_len) : 0;
@@ -354,8 +359,13 @@ vm_reset(void)
 	struct vm *v = vm();
 
 	page_drop(0, EXOS_USER_TOP);
-	while (v->count)
+	while (v->count) {
+		const struct region *last = &v->regions[v->count - 1];
+
+		if (last->flags & VM_OWNED)
+			own_drop(last->start, last->end);
 		region_remove(v, v->count - 1);
+	}
 	for (uint32_t i = 0; i < v->chunk_count; i++)
 		core_free(v->chunks[i].entry, VM_CHUNK_PAGES * sizeof(uint32_t));
 	v->chunk_count = 0;

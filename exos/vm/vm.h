@@ -20,6 +20,7 @@ struct file;
 #define VM_SHARED 8u  /* MAP_SHARED */
 #define VM_GROWS  16u /* stack: extends downwards on a fault */
 #define VM_FIXED  32u /* the library's own: not to be changed by the program */
+#define VM_OWNED  64u /* the program's own page table (own.c): the library keeps off */
 
 struct region {
 	uint64_t start, end;
@@ -74,6 +75,11 @@ const struct region *vm_find(uint64_t addr); /* region that contains addr, or NU
 
 /* va's page is this frame of a file, bound with prot. */
 int page_set(uint64_t va, uint32_t pfn, uint32_t flags, uint32_t prot);
+
+/* A range whose pages the program binds itself; addr 0: anywhere.  The address or a negative error. */
+int64_t vm_own(uint64_t addr, uint64_t len);
+/* Whether addr is in such a range. */
+bool vm_owned(uint64_t addr);
 
 /* Fork: marks private pages for copying, and binds what is there into the child. */
 int vm_fork(uint32_t cap, uint32_t child_space);
