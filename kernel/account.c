@@ -17,8 +17,6 @@
  */
 #include "kernel.h"
 
-enum { KINDS = ACCOUNT_KINDS };
-
 struct account accounts[ACCOUNTS];
 static struct lock account_lock;
 
@@ -41,7 +39,7 @@ account_init(void)
 	struct account *a = &accounts[1];
 
 	a->live = 1;
-	for (uint32_t k = 0; k < KINDS; k++)
+	for (uint32_t k = 0; k < ACCOUNT_KINDS; k++)
 		a->limit[k] = UINT32_MAX;
 	atomic_store(&a->refs, 1);
 }
@@ -88,9 +86,9 @@ row_take(uint32_t parent)
 
 /* Carves all limits out of the parent, or none.  The child itself is the reference. */
 static bool
-limits_carve(struct account *parent, const uint32_t limits[KINDS])
+limits_carve(struct account *parent, const uint32_t limits[ACCOUNT_KINDS])
 {
-	for (uint32_t i = 0; i < KINDS; i++) {
+	for (uint32_t i = 0; i < ACCOUNT_KINDS; i++) {
 		if (used_add(&parent->used[i], parent->limit[i], limits[i]))
 			continue;
 		while (i-- > 0)
@@ -103,8 +101,8 @@ limits_carve(struct account *parent, const uint32_t limits[KINDS])
 status
 account_create(uint32_t parent, const struct aegis_env_create *limits)
 {
-	const uint32_t want[KINDS] = {limits->frame_limit, limits->env_limit, limits->node_limit,
-				      limits->slice_limit};
+	const uint32_t want[ACCOUNT_KINDS] = {limits->frame_limit, limits->env_limit,
+					      limits->node_limit, limits->slice_limit};
 	uint32_t row = row_take(parent);
 
 	if (!row)
@@ -113,19 +111,10 @@ account_create(uint32_t parent, const struct aegis_env_create *limits)
 		accounts[row].live = 0;
 		return AEGIS_LIMIT;
 	}
-	for (uint32_t k = 0; k < KINDS; k++)
+	for (uint32_t k = 0; k < ACCOUNT_KINDS; k++)
 		accounts[row].limit[k] = want[k];
 	account_ref(parent);
 	return row;
-}
-
-/* A limit of which nothing is in use goes back to where it was carved out. */
-static void
-limit_return(atomic_uint *used, uint32_t *limit, atomic_uint *from)
-{
-	assert(*used == 0);
-	atomic_fetch_sub(from, *limit);
-	*limit = 0;
 }
 
 void
@@ -142,8 +131,11 @@ account_unref(uint32_t account)
 		uint32_t parent = a->parent;
 
 		assert(account != 1);
-		for (uint32_t i = 0; i < KINDS; i++)
-			limit_return(&a->used[i], &a->limit[i], &accounts[parent].used[i]);
+		for (uint32_t i = 0; i < ACCOUNT_KINDS; i++) {
+			assert(a->used[i] == 0);
+			atomic_fetch_sub(&accounts[parent].used[i], a->limit[i]);
+			a->limit[i] = 0;
+		}
 		lock_acquire(&account_lock);
 		a->live = 0;
 		a->parent = 0;

@@ -130,11 +130,11 @@ chan_done(uint32_t queue, uint32_t slot, uint32_t length)
 	if (queue > 1 || slot >= AEGIS_CHAN_SLOTS)
 		return;
 	lock_acquire(&chan_lock);
-	if (!chan.slots[queue][slot].busy || chan.slots[queue][slot].complete) {
+	p = &chan.slots[queue][slot];
+	if (!p->busy || p->complete) {
 		lock_release(&chan_lock);
 		return;
 	}
-	p = &chan.slots[queue][slot];
 	p->complete = true;
 	page->length[queue][slot] = length;
 	pfn = p->pfn;

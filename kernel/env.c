@@ -241,6 +241,7 @@ _area_change(struct env *e, struct space *s, const struct aegis_setup *setup)
 {
 	uint32_t area[AEGIS_AREA_PAGES] = {0};
 	uint32_t done;
+	bool all;
 
 	lock_acquire(&s->lock);
 	for (done = 0; done < setup->area_pages; done++) {
@@ -248,13 +249,12 @@ _area_change(struct env *e, struct space *s, const struct aegis_setup *setup)
 		if (!area[done])
 			break;
 	}
-	if (done < setup->area_pages) {
-		while (done-- > 0)
-			_space_unpin(s, area[done]);
-		lock_release(&s->lock);
-		return AEGIS_NOT_BOUND;
-	}
+	all = done == setup->area_pages;
+	while (!all && done-- > 0)
+		_space_unpin(s, area[done]);
 	lock_release(&s->lock);
+	if (!all)
+		return AEGIS_NOT_BOUND;
 	lock_acquire(&e->space->lock);
 	for (uint32_t i = 0; i < e->setup.area_pages; i++)
 		_space_unpin(e->space, e->area[i]);

@@ -27,7 +27,6 @@ struct lock {
 };
 void lock_acquire(struct lock *l); /* lock.c */
 void lock_release(struct lock *l);
-bool lock_held(const struct lock *l); /* by this processor */
 
 #define assert(e)                  \
 	do {                       \
@@ -208,9 +207,10 @@ struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_
 void space_put(struct space *s);
 void space_load(struct space *s); /* on this processor: load, account in s->cpus */
 void space_unload(void);          /* this processor: kernel table */
-/* Frame bound at va, guaranteed, readable and writable: its number; else 0.  For areas. */
-uint32_t _space_pinned_frame(struct space *s, uint64_t va); /* space.lock */
-/* The same, and it can be neither unbound nor taken until as many unpins. */
+/*
+ * Frame bound at va, guaranteed, readable and writable: its number; else 0.  It can be neither unbound
+ * nor taken until as many unpins.  For areas.
+ */
 uint32_t _space_pin(struct space *s, uint64_t va); /* space.lock */
 void _space_unpin(struct space *s, uint32_t pfn);  /* space.lock */
 /* Space `number`, if it is e's own or `node` dominates its guard; counted in s->envs.  Else NULL. */

@@ -29,12 +29,6 @@ lock_acquire(struct lock *l)
 void
 lock_release(struct lock *l)
 {
-	assert(lock_held(l));
+	assert(atomic_load_explicit(&l->held, memory_order_relaxed) == machine_cpu() + 1);
 	atomic_store_explicit(&l->held, 0, memory_order_release);
-}
-
-bool
-lock_held(const struct lock *l)
-{
-	return atomic_load_explicit(&l->held, memory_order_relaxed) == machine_cpu() + 1;
 }

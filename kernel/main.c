@@ -214,8 +214,6 @@ context_make(struct env *e, struct space *s, uint64_t entry)
 	e->regs.rsp = AEGIS_BOOT_AREA + AEGIS_BOOT_AREA_PAGES * PAGE - 8;
 	e->regs.rdi = AEGIS_BOOT_PAGE;
 	e->regs.rflags = MACHINE_FLAGS_USER;
-	e->regs.cs = MACHINE_USER_CS;
-	e->regs.ss = MACHINE_USER_SS;
 	e->gs_base = AEGIS_BOOT_AREA;
 	e->saved = SAVED_CALL;
 }

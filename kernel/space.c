@@ -113,7 +113,8 @@ pair_unlock(struct pair *p)
 
 /* ---- areas ---- */
 
-uint32_t
+/* Frame bound at va, guaranteed, readable and writable: its number; else 0. */
+static uint32_t
 _space_pinned_frame(struct space *s, uint64_t va)
 {
 	uint64_t *table, *large, size, pte;

@@ -68,7 +68,7 @@ pci_read(const struct pci_function *f, uint32_t offset)
 	return inl(DATA_PORT);
 }
 
-void
+static void
 pci_write(const struct pci_function *f, uint32_t offset, uint32_t value)
 {
 	volatile uint32_t *p = ecam_at(f, offset);

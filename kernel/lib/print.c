@@ -41,7 +41,7 @@ put_number(struct out *o, uint64_t value, uint32_t base, size_t width, char fill
 		put(o, digits[--n]);
 }
 
-size_t
+__attribute__((format(printf, 3, 0))) static size_t
 print_format(char *to, size_t size, const char *format, va_list args)
 {
 	struct out o = {to, size, 0};

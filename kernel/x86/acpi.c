@@ -254,6 +254,18 @@ dsdt_read(uint64_t address)
 		bridge_find(t, length);
 }
 
+/* A byte register in ports, or in memory: then it is mapped now, and its address replaced. */
+static struct acpi_address
+register_at(const uint8_t *p)
+{
+	struct acpi_address a;
+
+	memcpy(&a, p, sizeof(a));
+	if (a.space == 0 && a.address)
+		a.address = a.address >= 1ul << 46 ? 0 : (uint64_t)mmu_device(a.address, 1);
+	return a;
+}
+
 static void
 fadt_read(const uint8_t *t, uint32_t length)
 {
@@ -272,12 +284,12 @@ fadt_read(const uint8_t *t, uint32_t length)
 			acpi.timer_port = read32(t + 76);
 		acpi.timer_wide = flags & 1u << 8;
 	} else if (length >= 256) {
-		memcpy(&acpi.sleep_control, t + 244, sizeof(acpi.sleep_control));
+		acpi.sleep_control = register_at(t + 244);
 	}
 	acpi.century = t[108] < 128 ? t[108] : 0;
 	acpi.rtc_absent = read16(t + 109) & 1u << 5;
 	if (length >= 129 && flags & 1u << 10) {
-		memcpy(&acpi.reset, t + 116, sizeof(acpi.reset));
+		acpi.reset = register_at(t + 116);
 		acpi.reset_value = t[128];
 		acpi.reset_known = true;
 	}
@@ -302,9 +314,8 @@ table_read(uint64_t address)
 }
 
 void
-acpi_init(void)
+acpi_init(uint64_t rsdp)
 {
-	uint64_t rsdp = x86_rsdp();
 	uint32_t length, width = 4;
 	const uint8_t *t;
 	uint64_t root;
@@ -339,23 +350,4 @@ acpi_write(const struct acpi_address *a, uint32_t value)
 		outb((uint16_t)a->address, (uint8_t)value);
 	else if (a->space == 0 && a->address)
 		*(volatile uint8_t *)a->address = (uint8_t)value;
-}
-
-/* Registers in memory are mapped now, and their addresses replaced. */
-static void
-register_map(struct acpi_address *a)
-{
-	if (a->space != 0 || !a->address)
-		return;
-	if (a->address >= 1ul << 46)
-		a->address = 0;
-	else
-		a->address = (uint64_t)mmu_device(a->address, 1);
-}
-
-void
-acpi_registers_map(void)
-{
-	register_map(&acpi.sleep_control);
-	register_map(&acpi.reset);
 }

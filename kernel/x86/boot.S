@@ -42,31 +42,6 @@ boot_32:
 	movl	$PHYS(boot_stack_low), %esp
 	movl	%ebx, %esi
 
-	/* Four directories of 512 large pages map the first 4 GiB. */
-	movl	$PHYS(boot_directories), %edi
-	movl	$0x83, %eax
-	movl	$2048, %ecx
-1:	movl	%eax, (%edi)
-	movl	$0, 4(%edi)
-	addl	$8, %edi
-	addl	$0x200000, %eax
-	decl	%ecx
-	jnz	1b
-	movl	$PHYS(boot_directories) + 3, %eax
-	movl	%eax, PHYS(boot_pointers_high) + 510 * 8
-	movl	$PHYS(boot_pointers), %edi
-	movl	$4, %ecx
-2:	movl	%eax, (%edi)
-	addl	$8, %edi
-	addl	$4096, %eax
-	decl	%ecx
-	jnz	2b
-	movl	$PHYS(boot_pointers) + 3, %eax
-	movl	%eax, PHYS(boot_root)
-	movl	%eax, PHYS(boot_root) + 256 * 8
-	movl	$PHYS(boot_pointers_high) + 3, %eax
-	movl	%eax, PHYS(boot_root) + 511 * 8
-
 /* esi: start information, 0 on a processor started later. */
 boot_protected:
 	movl	$0x80000001, %eax
@@ -194,17 +169,34 @@ boot_gdtr:
 boot_refusal:
 	.asciz	"aegis: this processor has no 64-bit mode\r\n"
 
-	.section .bss
+	/* Four directories of 512 large pages map the first 4 GiB. */
+	.data
 	.balign 4096
 	.globl	boot_root
 boot_root:
-	.skip	4096
+	.quad	PHYS(boot_pointers) + 3
+	.skip	255 * 8
+	.quad	PHYS(boot_pointers) + 3
+	.skip	254 * 8
+	.quad	PHYS(boot_pointers_high) + 3
 boot_pointers:
-	.skip	4096
+	.quad	PHYS(boot_directories) + 0x0003
+	.quad	PHYS(boot_directories) + 0x1003
+	.quad	PHYS(boot_directories) + 0x2003
+	.quad	PHYS(boot_directories) + 0x3003
+	.skip	508 * 8
 boot_pointers_high:
-	.skip	4096
+	.skip	510 * 8
+	.quad	PHYS(boot_directories) + 3
+	.skip	8
 boot_directories:
-	.skip	4 * 4096
+	.set	large, 0x83
+	.rept	2048
+	.quad	large
+	.set	large, large + 0x200000
+	.endr
+
+	.bss
 	.skip	64
 boot_stack_low:
 

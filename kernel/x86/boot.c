@@ -21,8 +21,7 @@
 #define LOW_MEMORY  0x100000ul
 #define FOUR_GIB    0x100000000ul
 #define MAX_MEMORY  (1ul << 44) /* frame numbers are 32 bits */
-#define REGIONS     64u
-#define ENTRIES     1024u /* of the loader's map */
+#define ENTRIES     1024u       /* of the loader's map */
 
 enum { REGION_USABLE = 1 };
 
@@ -46,11 +45,10 @@ extern uint8_t image_start[], image_end[];
 extern const uint64_t boot_stack; /* boot.S: the first processor's stack */
 const uint64_t boot_stack = (uint64_t)cpu_stacks[0].main + STACK_MAIN;
 
-static struct region {
-	uint64_t start, end; /* whole pages */
-} regions[REGIONS], archive, early;
-static uint32_t region_count;
-static uint64_t rsdp, archive_size;
+struct region regions[REGIONS];
+uint32_t region_count;
+static struct region archive, early;
+static uint64_t archive_size;
 
 /* The boot table maps the first 4 GiB of physical memory at the direct map's place. */
 static const void *
@@ -73,12 +71,6 @@ page_up(uint64_t address)
 	return page_down(address + PAGE - 1);
 }
 
-uint64_t
-x86_rsdp(void)
-{
-	return rsdp;
-}
-
 bool
 memory_usable(uint64_t start, uint64_t size)
 {
@@ -88,16 +80,6 @@ memory_usable(uint64_t start, uint64_t size)
 			return true;
 	}
 	return false;
-}
-
-bool
-memory_region(uint32_t i, uint64_t *start, uint64_t *end)
-{
-	if (i >= region_count)
-		return false;
-	*start = regions[i].start;
-	*end = regions[i].end;
-	return true;
 }
 
 static void
@@ -214,7 +196,7 @@ void
 x86_boot(uint64_t address)
 {
 	const struct start_info *start = low_at(address, sizeof(*start));
-	uint64_t began = machine_tsc();
+	uint64_t began = machine_tsc(), rsdp = 0;
 
 	kasan_globals();
 	percpu_init(0);
@@ -233,8 +215,7 @@ x86_boot(uint64_t address)
 	early_start();
 	feature_enable();
 	mmu_init();
-	acpi_init();
-	acpi_registers_map();
+	acpi_init(rsdp);
 	apic_init();
 	apic_enable();
 	time_init();

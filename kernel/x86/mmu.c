@@ -146,13 +146,12 @@ mmu_init(void)
 {
 	const uint8_t *low = (const uint8_t *)cpu_stacks;
 	const uint8_t *high = low + sizeof(cpu_stacks);
-	uint64_t start, end;
 
 	kasan_tables(kernel_root);
 	huge_pages = feature_offered('d', 0x80000001, 0, 26);
-	for (uint32_t i = 0; memory_region(i, &start, &end); i++) {
-		direct_map(start, end);
-		kasan_memory(start, end);
+	for (uint32_t i = 0; i < region_count; i++) {
+		direct_map(regions[i].start, regions[i].end);
+		kasan_memory(regions[i].start, regions[i].end);
 	}
 	image_map(image_start, text_end, 0);
 	image_map(text_end, rodata_end, MMU_NOEXEC);

@@ -274,9 +274,8 @@ machine_port_bindable(uint32_t port)
 		{0x2e8, 0x2ef}, {0x2f8, 0x2ff}, {0x378, 0x37a},
 		{0x3b0, 0x3df}, {0x3e8, 0x3ef}, {0x3f8, 0x3ff},
 	};
-	uint16_t log = serial_port();
 
-	if (log && port >= log && port < log + 8u)
+	if (serial_port && port >= serial_port && port < serial_port + 8u)
 		return false;
 	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
 		if (port >= ranges[i][0] && port <= ranges[i][1])

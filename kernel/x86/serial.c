@@ -17,13 +17,8 @@
 #define STATUS_EMPTY 0x20u
 #define WAIT_MAX     100000u
 
-static uint16_t uart, debugcon;
-
-uint16_t
-serial_port(void)
-{
-	return uart;
-}
+uint16_t serial_port;
+static uint16_t debugcon;
 
 void
 serial_init(void)
@@ -43,15 +38,15 @@ serial_init(void)
 	outb(port + UART_LINE, 3); /* 8 bits, no parity */
 	outb(port + UART_FIFO, 7);
 	outb(port + UART_MODEM, 3);
-	uart = port;
+	serial_port = port;
 }
 
 static void
 uart_put(uint8_t byte)
 {
-	for (uint32_t i = 0; i < WAIT_MAX && !(inb(uart + UART_STATUS) & STATUS_EMPTY); i++)
+	for (uint32_t i = 0; i < WAIT_MAX && !(inb(serial_port + UART_STATUS) & STATUS_EMPTY); i++)
 		machine_relax();
-	outb(uart + UART_DATA, byte);
+	outb(serial_port + UART_DATA, byte);
 }
 
 void
@@ -60,7 +55,7 @@ machine_log(const char *text, size_t length)
 	for (size_t i = 0; i < length; i++) {
 		if (debugcon)
 			outb(debugcon, (uint8_t)text[i]);
-		if (!uart)
+		if (!serial_port)
 			continue;
 		if (text[i] == '\n')
 			uart_put('\r');

@@ -10,50 +10,22 @@
 #include "../lib/lib.h"
 
 /* ---- instructions ---- */
-static inline void
-outb(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static inline void
-outw(uint16_t port, uint16_t value)
-{
-	__asm__ volatile("outw %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static inline void
-outl(uint16_t port, uint32_t value)
-{
-	__asm__ volatile("outl %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static inline uint8_t
-inb(uint16_t port)
-{
-	uint8_t value;
-
-	__asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline uint16_t
-inw(uint16_t port)
-{
-	uint16_t value;
-
-	__asm__ volatile("inw %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
-static inline uint32_t
-inl(uint16_t port)
-{
-	uint32_t value;
-
-	__asm__ volatile("inl %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
+/* outb, inb, and the same for two and four bytes. */
+#define PORT_ACCESS(suffix, type)                                                    \
+	static inline void out##suffix(uint16_t port, type value)                    \
+	{                                                                            \
+		__asm__ volatile("out" #suffix " %0, %1" ::"a"(value), "Nd"(port));  \
+	}                                                                            \
+	static inline type in##suffix(uint16_t port)                                 \
+	{                                                                            \
+		type value;                                                          \
+                                                                                     \
+		__asm__ volatile("in" #suffix " %1, %0" : "=a"(value) : "Nd"(port)); \
+		return value;                                                        \
+	}
+PORT_ACCESS(b, uint8_t)
+PORT_ACCESS(w, uint16_t)
+PORT_ACCESS(l, uint32_t)
 
 static inline uint64_t
 rdmsr(uint32_t msr)
@@ -153,12 +125,14 @@ bool feature_offered(char reg, uint32_t leaf, uint32_t sub,
 		     uint32_t bit); /* CPUID bit; reg 'a'..'d' */
 
 /* ---- boot.c ---- */
-uint64_t x86_rsdp(void); /* physical address, 0: the loader gave none */
 /* One frame of usable memory, cleared, below 4 GiB, never freed: its address.  Before kernel_main.
  */
 uint64_t early_alloc(void);
-/* Usable region i, page aligned; false: no such region. */
-bool memory_region(uint32_t i, uint64_t *start, uint64_t *end);
+#define REGIONS 64u
+extern struct region {
+	uint64_t start, end; /* whole pages */
+} regions[REGIONS];          /* of usable memory, not in order */
+extern uint32_t region_count;
 bool memory_usable(uint64_t start, uint64_t size); /* all of it, in the loader's memory map */
 
 /* ---- mmu.c ---- */
@@ -226,8 +200,7 @@ struct acpi {
 	uint32_t window_count;
 };
 extern struct acpi acpi;
-void acpi_init(void);
-void acpi_registers_map(void); /* before kernel_main, so that acpi_write works later */
+void acpi_init(uint64_t rsdp); /* physical address, 0: the loader gave none */
 void acpi_write(const struct acpi_address *a, uint32_t value); /* byte register */
 
 /* ---- apic.c ---- */
@@ -252,7 +225,7 @@ void smp_init(void); /* all processors up, parked */
 
 /* ---- serial.c, power.c, symbol.c ---- */
 void serial_init(void);
-uint16_t serial_port(void);                                  /* the log's, 0: none */
+extern uint16_t serial_port;                                 /* the log's, 0: none */
 const char *symbol_find(uint64_t address, uint64_t *offset); /* NULL: not in the kernel's text */
 extern atomic_uint power_panicked;                           /* processor + 1 that panics */
 
