@@ -180,26 +180,16 @@ core_wake(uint32_t env)
 }
 
 int64_t
-svc_call_gate(uint32_t gate, struct svc *s)
-{
-	for (;;) {
-		int64_t st = core_transfer(gate, s);
-
-		if (st >= 0)
-			return s->op;
-		if (st != AEGIS_BUSY)
-			return core_error(st);
-		core_yield();
-	}
-}
-
-int64_t
 svc_call(struct svc *s)
 {
-	int64_t result = svc_call_gate(EXOS_GATE_SERVICE, s);
+	int64_t st;
 
 	control()->service_calls++;
-	return result;
+	while ((st = core_transfer(EXOS_GATE_SERVICE, s)) == AEGIS_BUSY) {
+		CORE_STATE->service_busy++;
+		core_yield();
+	}
+	return st >= 0 ? s->op : core_error(st);
 }
 
 /* ---- set-up ---- */

@@ -109,6 +109,7 @@ private_copy(const struct child *c)
 			 pfns);
 	if (!err) {
 		copy->spares = 0;
+		copy->service_busy = 0;
 		memcpy(copy->heap_frames, heap, bound * sizeof(heap[0]));
 	}
 	pages_leave(pfns, CORE_STATE_PAGES);
