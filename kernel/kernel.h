@@ -151,11 +151,12 @@ struct frame {
 	uint32_t guard;   /* node */
 	/* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
 	atomic_uint refs;
-	/* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins */
+	/* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins;
+	 * FREE: generation of its last guard */
 	uint32_t link;
 };
 #define FRAME_DROP    (1u << 0) /* droppable */
-#define FRAME_DIRTY   (1u << 1) /* must be cleared before it changes owner */
+#define FRAME_DIRTY   (1u << 1) /* FREE, USER: has another's content; cleared before it is seen */
 #define FRAME_PUBLIC  (1u << 2) /* readable by anyone */
 #define FRAME_REVOKED (1u << 3) /* a revocation breaks its holdings now: not to be shared */
 extern struct frame *frames;
@@ -168,17 +169,23 @@ void mem_reserve(uint64_t start, uint64_t end); /* the same, but not free: kerne
 enum frame_kind frame_kind(uint32_t pfn);
 /* At boot only: contiguous, cleared; panics. */
 uint32_t mem_kernel_alloc(uint32_t pages, enum frame_kind kind);
+/* The frame, of kind USER, is about to be seen by somebody: what another left is cleared.  True: it
+ * had to be. */
+bool frame_clean(uint32_t pfn);
 /* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
 struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
-void _mem_untype(struct space *s,
-		 uint32_t pfn); /* back: held READ WRITE by s, cleared; space.lock */
-void mem_release(uint32_t pfn); /* one reference less; the last frees */
+/* Back: held READ WRITE by s; what it was is not seen any more.  space.lock */
+void _mem_untype(struct space *s, uint32_t pfn);
+void mem_release(uint32_t pfn);                     /* one reference less; the last frees */
 void mem_release_many(uint32_t *pfns, uint32_t n);  /* the same for each; overwrites pfns */
 uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */
 bool mem_invariants(void);
 
 /* ---- space.c, tlb.c: address spaces and bindings ---- */
+#define SPANS 1024u /* entries of a space's directory */
+#define HOLD_GROUP \
+	((AEGIS_HOLD_SPAN + 15u) / 16u) /* frames of a span for which space.held has a bit */
 struct space {
 	struct lock lock;
 	uint32_t number, generation;
@@ -201,7 +208,11 @@ struct space {
 	uint32_t devices;   /* it has held device registers */
 	/* Page table that protect.c used last, and the last byte that it translates; 0: none. */
 	uint64_t table_last_va, *table_last;
+	uint32_t spans;     /* entries of the directory from this on are 0 */
+	/* Bit n: some byte of group n of the span's holdings page may be not 0. */
+	uint16_t held[SPANS];
 };
+_Static_assert(sizeof(struct space) <= PAGE, "a space object is one frame");
 #define SPACES AEGIS_ENVS
 struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_put */
 void space_put(struct space *s);

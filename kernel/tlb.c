@@ -22,6 +22,7 @@
 
 #define TABLES_MAX  32u   /* tables that one call supplies, because of the clearing */
 #define WRITE_STEPS 4096u /* entries that one call writes */
+#define CLEARS_MAX  32u   /* frames that one call clears for their first binding */
 
 #define PROT_WRITE \
 	(PROT_RWX | AEGIS_BIND_GUARANTEED | AEGIS_BIND_LARGE | AEGIS_BIND_UNCACHED | PROT_KEYS)
@@ -148,7 +149,7 @@ struct writer {
 	uint64_t region; /* va / AEGIS_LARGE_PAGE for which table is the page table; ~0: none */
 	uint64_t *table;
 	uint32_t table_pfn;
-	uint32_t tables;
+	uint32_t tables, steps, cleared;
 	struct hold_cache to, from;
 	/* What the last record passed: like ones need no more than _run_fast. */
 	uint32_t prot; /* 0: nothing */
@@ -186,11 +187,19 @@ _frame_check(struct writer *w, uint32_t pfn, uint32_t prot, uint8_t **hold)
 	return kind_check(frame_kind(pfn), prot);
 }
 
+/* The frame, of which _frame_check said that it may be bound, is fit to be seen. */
+static inline void
+_frame_show(struct writer *w, uint32_t pfn)
+{
+	if (pfn < frame_count && frames[pfn].kind == FRAME_USER)
+		w->cleared += frame_clean(pfn);
+}
+
 static inline void
 _frame_count(struct writer *w, uint32_t pfn, uint32_t prot, uint8_t *hold)
 {
 	if (w->pair.from != w->pair.to)
-		_hold_give(hold, pfn, hold_need(prot));
+		_hold_give(w->pair.to, hold, pfn, hold_need(prot));
 	*hold = (uint8_t)(*hold + 1);
 }
 
@@ -234,6 +243,7 @@ _page_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	}
 	if ((prot & AEGIS_BIND_GUARANTEED) && !_hold_pin_allowed(w->pair.to, *hold))
 		return AEGIS_LIMIT;
+	_frame_show(w, pfn);
 	_frame_count(w, pfn, prot, hold);
 	if (prot & AEGIS_BIND_GUARANTEED)
 		_hold_pin(w->pair.to, hold);
@@ -266,6 +276,9 @@ _large_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 		st = _frame_check(w, pfn + i, prot, &hold);
 		if (st != AEGIS_OK)
 			return st;
+		_frame_show(w, pfn + i);
+		if (w->cleared >= CLEARS_MAX)
+			return AEGIS_AGAIN;
 	}
 	table = _table_find(w->pair.to, va, 2, &table_pfn, &size, &large);
 	if (!table)
@@ -318,53 +331,68 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	return AEGIS_OK;
 }
 
-/*
- * The common case of _page_bind, with no doubts left, for up to n records of one page of the area:
- * same protection and page table as the record before, frames of memory of the same span, nothing
- * bound there.  Answers how many it did; _page_bind decides about the next.
- */
-static inline uint32_t
-_run_fast(struct writer *w, const uint8_t *records, uint32_t n, bool foreign)
+/* Memory of which nothing more has to be known: not dirty, and no revocation is at it. */
+static inline bool
+frame_plain(uint32_t pfn)
 {
-	const uint32_t prot = w->prot, span = w->to.span;
-	const uint64_t bits = w->bits, region = w->region;
-	const uint8_t need = hold_need(prot);
-	uint64_t *const table = w->table;
+	const struct frame *f = &frames[pfn];
+
+	return f->kind == FRAME_USER && !(f->flags & (FRAME_DIRTY | FRAME_REVOKED));
+}
+
+/* What the holding becomes by one binding more, or 0: _page_bind has to look at it. */
+static inline uint32_t
+hold_more(const struct writer *w, uint32_t h, uint32_t pfn, bool foreign)
+{
+	const uint8_t need = hold_need(w->prot);
+
+	/* READ is the highest bit and WRITE the next: more rights are a greater number. */
+	if (foreign ? w->from.page[pfn % AEGIS_HOLD_SPAN] < need || (h && h < need) : h < need)
+		return 0;
+	if (!frame_plain(pfn) || !((h + 1) & AEGIS_HOLD_COUNT))
+		return 0;
+	return (h | need) + 1;
+}
+
+/*
+ * The common case of _page_bind, with no doubts left, for up to n pages: protection and page table as
+ * before, frames of plain memory of the same span, nothing bound there.  Pages and frames are those of
+ * `records`, in one page of the area, or follow each other from va and pfn on.  Answers how many it
+ * did; _page_bind decides about the next.
+ */
+static inline __attribute__((always_inline)) uint32_t
+_run_fast(struct writer *w, const uint8_t *records, uint64_t va, uint32_t pfn, uint32_t n,
+	  bool foreign)
+{
+	struct space *s = w->pair.to;
+	const uint8_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
 	uint8_t *const page = w->to.page;
 	uint32_t i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++, va += PAGE, pfn++) {
 		const volatile struct aegis_bind *r =
-			(const struct aegis_bind *)(const void *)records;
-		uint64_t va = r->va, *pte;
-		uint32_t pfn = r->pfn, h;
+			(const struct aegis_bind *)(const void *)records + i;
+		uint64_t *pte;
+		uint32_t h, more;
 
-		if (r->prot != prot || va / AEGIS_LARGE_PAGE != region || va % PAGE ||
-		    pfn / AEGIS_HOLD_SPAN != span)
+		if (records && r->prot != w->prot)
 			break;
-		pte = &table[va / PAGE % 512];
-		if (*pte)
+		va = records ? r->va : va;
+		pfn = records ? r->pfn : pfn;
+		pte = &w->table[va / PAGE % 512];
+		if (va / AEGIS_LARGE_PAGE != w->region || va % PAGE ||
+		    pfn / AEGIS_HOLD_SPAN != w->to.span || *pte)
 			break;
 		h = page[pfn % AEGIS_HOLD_SPAN];
-		/* READ is the highest bit and WRITE the next: more rights are a greater number. */
-		if (foreign) {
-			if (w->from.page[pfn % AEGIS_HOLD_SPAN] < need || (h && h < need) ||
-			    frames[pfn].kind != FRAME_USER || (frames[pfn].flags & FRAME_REVOKED))
-				break;
-		} else {
-			if (h < need ||
-			    ((prot & AEGIS_BIND_EXEC) && frames[pfn].kind != FRAME_USER))
-				break;
-		}
-		if (!((h + 1) & AEGIS_HOLD_COUNT))
+		more = hold_more(w, h, pfn, foreign);
+		if (!more || (pin && !_hold_pin_allowed(s, (uint8_t)h)))
 			break;
-		if (foreign && !h) {
-			atomic_fetch_add(&frames[pfn].refs, 1);
-			h = need;
-		}
-		page[pfn % AEGIS_HOLD_SPAN] = (uint8_t)(h + 1);
-		__atomic_store_n(pte, (uint64_t)pfn << AEGIS_PAGE_SHIFT | bits, __ATOMIC_RELEASE);
-		records += sizeof(struct aegis_bind);
+		if (foreign && !h)
+			_hold_new(s, pfn);
+		s->pinned += (pin & ~h) != 0;
+		page[pfn % AEGIS_HOLD_SPAN] = (uint8_t)(more | pin);
+		__atomic_store_n(pte, (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits,
+				 __ATOMIC_RELEASE);
 	}
 	if (i)
 		frames[w->table_pfn].link += i;
@@ -381,46 +409,112 @@ _batch_fast(struct writer *w, const struct batch *b, uint32_t left)
 	if (!w->prot)
 		return 0;
 	if (w->pair.from == w->pair.to)
-		return _run_fast(w, b->at, n, false);
-	return w->from.span == w->to.span ? _run_fast(w, b->at, n, true) : 0;
+		return _run_fast(w, b->at, 0, 0, n, false);
+	return w->from.span == w->to.span ? _run_fast(w, b->at, 0, 0, n, true) : 0;
+}
+
+/* The same for n consecutive pages and frames. */
+static uint32_t
+_pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
+{
+	if (!w->prot)
+		return 0;
+	if (w->pair.from == w->pair.to)
+		return _run_fast(w, NULL, va, pfn, n, false);
+	return w->from.span == w->to.span ? _run_fast(w, NULL, va, pfn, n, true) : 0;
 }
 
 /* What _run_fast may assume after _page_bind succeeded. */
 static void
 _fast_prepare(struct writer *w, uint32_t prot)
 {
-	bool plain = !(prot & (AEGIS_BIND_GUARANTEED | AEGIS_BIND_UNCACHED)) && w->region &&
-		     !w->pair.to->devices && !w->pair.from->devices;
+	bool plain = !(prot & AEGIS_BIND_UNCACHED) && w->region && !w->pair.to->devices &&
+		     !w->pair.from->devices;
 
 	w->prot = plain ? prot : 0;
 	w->bits = pte_compose(0, prot, w->nx);
 }
 
-static status
-_record_write(struct writer *w, struct aegis_bind rec)
+static bool
+write_enough(const struct writer *w)
 {
+	return w->tables >= TABLES_MAX || w->steps >= WRITE_STEPS || w->cleared >= CLEARS_MAX;
+}
+
+/* The pages of one record, which is narrowed to what is left of it. */
+static status
+_pages_bind(struct writer *w, struct aegis_bind *rec)
+{
+	uint32_t prot = rec->prot & ~PROT_MORE, left = 1 + (rec->prot & PROT_MORE) / PROT_ONE;
+	status st = AEGIS_OK;
+
+	while (left) {
+		uint32_t n = 1;
+
+		if (w->steps && write_enough(w)) {
+			st = AEGIS_AGAIN;
+			break;
+		}
+		st = _page_bind(w, rec->va, rec->pfn, prot);
+		if (st != AEGIS_OK)
+			break;
+		if (prot != w->prot)
+			_fast_prepare(w, prot);
+		if (left > 1)
+			n += _pages_fast(w, rec->va + PAGE, rec->pfn + 1, left - 1);
+		rec->va += n * PAGE;
+		rec->pfn += n;
+		w->steps += n;
+		left -= n;
+	}
+	if (left)
+		rec->prot = prot | AEGIS_BIND_MORE(left - 1);
+	return st;
+}
+
+static status
+_record_write(struct writer *w, volatile struct aegis_bind *at)
+{
+	struct aegis_bind rec = {at->va, at->pfn, at->prot};
+	uint64_t va = rec.va;
 	status st;
 
 	if (rec.prot & AEGIS_BIND_TABLE)
 		return _table_supply(w, rec.va, rec.pfn, rec.prot);
-	st = prot_check(rec.prot, PROT_WRITE, w->pair.to->flags);
+	st = prot_check(rec.prot & ~PROT_MORE, PROT_WRITE, w->pair.to->flags);
 	if (st != AEGIS_OK)
 		return st;
-	if (rec.prot & AEGIS_BIND_LARGE)
-		return _large_bind(w, rec.va, rec.pfn, rec.prot);
-	st = _page_bind(w, rec.va, rec.pfn, rec.prot);
-	if (st == AEGIS_OK && rec.prot != w->prot)
-		_fast_prepare(w, rec.prot);
+	if (rec.prot & AEGIS_BIND_LARGE) {
+		w->steps += LARGE_PAGES;
+		return rec.prot & PROT_MORE ? AEGIS_BAD_ARG
+					    : _large_bind(w, rec.va, rec.pfn, rec.prot);
+	}
+	st = _pages_bind(w, &rec);
+	if (st != AEGIS_OK && rec.va != va) {
+		at->va = rec.va;
+		at->pfn = rec.pfn;
+		at->prot = rec.prot;
+	}
 	return st;
+}
+
+static void
+writer_start(struct writer *w)
+{
+	flush_start(&w->flush, w->pair.to, w->pair.from);
+	w->nx = machine_pte_nx();
+	w->region = ~0ul;
+	w->tables = w->steps = w->cleared = w->prot = 0;
+	w->to = w->from = (struct hold_cache)HOLD_CACHE;
 }
 
 status
 sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
-	uint32_t i, steps = 0;
 	struct writer w;
 	struct batch b;
+	uint32_t i;
 	status st;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_bind)))
@@ -428,22 +522,14 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	st = pair_lock(self, cap, space, &w.pair);
 	if (st != AEGIS_OK)
 		return st;
-	flush_start(&w.flush, w.pair.to, w.pair.from);
-	w.nx = machine_pte_nx();
-	w.region = ~0ul;
-	w.tables = w.prot = 0;
-	w.to = w.from = (struct hold_cache)HOLD_CACHE;
+	writer_start(&w);
 	if (n > AEGIS_BATCH_STEPS)
 		n = AEGIS_BATCH_STEPS;
-	for (i = 0; i < n && w.tables < TABLES_MAX && steps < WRITE_STEPS;) {
-		struct aegis_bind rec = batch_bind(&b);
+	for (i = 0; i < n && !write_enough(&w);) {
 		uint32_t fast;
 
-		st = _record_write(&w, rec);
-		if (st != AEGIS_OK)
-			break;
-		steps += rec.prot & AEGIS_BIND_LARGE ? LARGE_PAGES : 1;
-		if (++i == n)
+		st = _record_write(&w, (void *)b.at);
+		if (st != AEGIS_OK || ++i == n)
 			break;
 		batch_next(&b);
 		fast = _batch_fast(&w, &b, n - i);
@@ -453,21 +539,17 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	}
 	_flush_finish(&w.flush);
 	pair_unlock(&w.pair);
-	COUNT_ADD(bindings_written, i);
+	COUNT_ADD(bindings_written, w.steps);
 	return i ? i : st;
 }
 
 status
 _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 {
-	struct writer w = {.pair = {s, s, false},
-			   .nx = machine_pte_nx(),
-			   .region = ~0ul,
-			   .to = HOLD_CACHE,
-			   .from = HOLD_CACHE};
+	struct writer w = {.pair = {s, s, false}};
 	status st;
 
-	flush_start(&w.flush, s, s);
+	writer_start(&w);
 	st = prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, s->flags);
 	if (st == AEGIS_OK)
 		st = _page_bind(&w, va, pfn, prot);

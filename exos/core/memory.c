@@ -234,12 +234,14 @@ binds_submit(uint32_t cap, uint32_t space, uint32_t n)
 			cap, space, EXOS_BATCH_OFFSET + done * (uint32_t)sizeof(struct aegis_bind),
 			n - done);
 
-		if (st > 0) {
+		if (st >= 0) {
 			done += (uint32_t)st;
 			continue;
 		}
+		if (st == AEGIS_AGAIN)
+			continue;
 		if (st != AEGIS_NEED_TABLE)
-			return st < 0 ? core_error(st) : -EINVAL;
+			return core_error(st);
 		st = tables_supply(cap, space, BATCH_BINDS[done].va);
 		if (st == 0)
 			st = holdings_supply(cap, space, BATCH_BINDS[done].pfn / AEGIS_HOLD_SPAN);
