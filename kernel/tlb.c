@@ -151,7 +151,7 @@ struct writer {
 	uint32_t table_pfn;
 	uint32_t tables, steps, cleared;
 	struct hold_cache to, from;
-	/* What the last record passed: like ones need no more than _run_fast. */
+	/* What the last record passed: like ones need no more than _step. */
 	uint32_t prot; /* 0: nothing */
 	uint64_t bits;
 };
@@ -331,100 +331,106 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	return AEGIS_OK;
 }
 
-/* Memory of which nothing more has to be known: not dirty, and no revocation is at it. */
-static inline bool
-frame_plain(uint32_t pfn)
+/*
+ * One page more, where rights, protection and table are as before: the frame is plain memory, the giver
+ * has the rights, nothing is bound there.  `more` is what the holding has afterwards, besides its count.
+ * Answers false, or with a new guarantee *pins is one AEGIS_HOLD_PIN more.
+ */
+static inline __attribute__((always_inline)) bool
+_step(uint8_t *hold, const uint8_t *giver, struct frame *f, uint64_t *pte, uint64_t entry,
+      uint32_t more, uint32_t *pins)
 {
-	const struct frame *f = &frames[pfn];
-
-	return f->kind == FRAME_USER && !(f->flags & (FRAME_DIRTY | FRAME_REVOKED));
-}
-
-/* What the holding becomes by one binding more, or 0: _page_bind has to look at it. */
-static inline uint32_t
-hold_more(const struct writer *w, uint32_t h, uint32_t pfn, bool foreign)
-{
-	const uint8_t need = hold_need(w->prot);
+	const uint32_t h = *hold, rights = more & HOLD_RIGHTS;
 
 	/* READ is the highest bit and WRITE the next: more rights are a greater number. */
-	if (foreign ? w->from.page[pfn % AEGIS_HOLD_SPAN] < need || (h && h < need) : h < need)
-		return 0;
-	if (!frame_plain(pfn) || !((h + 1) & AEGIS_HOLD_COUNT))
-		return 0;
-	return (h | need) + 1;
+	if (*giver < rights || (h && h < rights) || !((h + 1) & AEGIS_HOLD_COUNT) || *pte ||
+	    f->kind != FRAME_USER || (f->flags & (FRAME_DIRTY | FRAME_REVOKED)))
+		return false;
+	if (!h)
+		atomic_fetch_add(&f->refs, 1);
+	*pins += more & ~h & AEGIS_HOLD_PIN;
+	*hold = (uint8_t)((h | more) + 1);
+	__atomic_store_n(pte, entry, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Up to n pages from va and pfn on, which lie in one table and one span. */
+static __attribute__((noinline)) uint32_t
+_run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
+{
+	struct space *s = w->pair.to;
+	const uint32_t in_span = pfn % AEGIS_HOLD_SPAN;
+	const uint32_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
+	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins;
+	const uint32_t more = hold_need(w->prot) | pin;
+	uint8_t *hold = w->to.page + in_span;
+	const uint8_t *giver = w->pair.from == s ? hold : w->from.page + in_span;
+	uint64_t *pte = &w->table[va / PAGE % 512];
+	uint64_t entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
+	struct frame *f = &frames[pfn];
+	uint32_t done, pins = 0;
+
+	if (pin && s->pinned + n > most)
+		n = s->pinned < most ? most - s->pinned : 0;
+	for (done = 0; done < n; done++, entry += PAGE) {
+		if (!_step(hold++, giver++, f++, pte++, entry, more, &pins))
+			break;
+	}
+	s->pinned += pins / AEGIS_HOLD_PIN;
+	for (uint32_t at = in_span; at < in_span + done; at += HOLD_GROUP)
+		_hold_note(s, pfn + (at - in_span));
+	if (done)
+		_hold_note(s, pfn + done - 1);
+	frames[w->table_pfn].link += done;
+	return done;
+}
+
+static bool
+fast_possible(const struct writer *w)
+{
+	return w->prot && (w->pair.from == w->pair.to || w->from.span == w->to.span);
 }
 
 /*
- * The common case of _page_bind, with no doubts left, for up to n pages: protection and page table as
- * before, frames of plain memory of the same span, nothing bound there.  Pages and frames are those of
- * `records`, in one page of the area, or follow each other from va and pfn on.  Answers how many it
- * did; _page_bind decides about the next.
+ * The common case of _page_bind, with no doubts left: protection, page table and span of holdings as
+ * before, frames of plain memory, nothing bound there.  Both answer how many pages they did; _page_bind
+ * decides about the next.  First the records of the batch, of which `left` remain.
  */
-static inline __attribute__((always_inline)) uint32_t
-_run_fast(struct writer *w, const uint8_t *records, uint64_t va, uint32_t pfn, uint32_t n,
-	  bool foreign)
-{
-	struct space *s = w->pair.to;
-	const uint8_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
-	uint8_t *const page = w->to.page;
-	uint32_t i;
-
-	for (i = 0; i < n; i++, va += PAGE, pfn++) {
-		const volatile struct aegis_bind *r =
-			(const struct aegis_bind *)(const void *)records + i;
-		uint64_t *pte;
-		uint32_t h, more;
-
-		if (records && r->prot != w->prot)
-			break;
-		va = records ? r->va : va;
-		pfn = records ? r->pfn : pfn;
-		pte = &w->table[va / PAGE % 512];
-		if (va / AEGIS_LARGE_PAGE != w->region || va % PAGE ||
-		    pfn / AEGIS_HOLD_SPAN != w->to.span || *pte)
-			break;
-		h = page[pfn % AEGIS_HOLD_SPAN];
-		more = hold_more(w, h, pfn, foreign);
-		if (!more || (pin && !_hold_pin_allowed(s, (uint8_t)h)))
-			break;
-		if (foreign && !h)
-			_hold_new(s, pfn);
-		s->pinned += (pin & ~h) != 0;
-		page[pfn % AEGIS_HOLD_SPAN] = (uint8_t)(more | pin);
-		__atomic_store_n(pte, (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits,
-				 __ATOMIC_RELEASE);
-	}
-	if (i)
-		frames[w->table_pfn].link += i;
-	return i;
-}
-
-/* Records of the batch, of which `left` remain, that need no more thought. */
 static uint32_t
 _batch_fast(struct writer *w, const struct batch *b, uint32_t left)
 {
-	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind);
+	const volatile struct aegis_bind *r = (const void *)b->at;
+	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind), i;
 
-	n = n < left ? n : left;
-	if (!w->prot)
+	if (!fast_possible(w))
 		return 0;
-	if (w->pair.from == w->pair.to)
-		return _run_fast(w, b->at, 0, 0, n, false);
-	return w->from.span == w->to.span ? _run_fast(w, b->at, 0, 0, n, true) : 0;
+	n = n < left ? n : left;
+	for (i = 0; i < n; i++, r++) {
+		uint64_t va = r->va;
+		uint32_t pfn = r->pfn;
+
+		if (r->prot != w->prot || va / AEGIS_LARGE_PAGE != w->region || va % PAGE ||
+		    pfn / AEGIS_HOLD_SPAN != w->to.span || !_run_steps(w, va, pfn, 1))
+			break;
+	}
+	return i;
 }
 
 /* The same for n consecutive pages and frames. */
 static uint32_t
 _pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
 {
-	if (!w->prot)
+	uint32_t table_left = 512 - (uint32_t)(va / PAGE % 512);
+	uint32_t span_left = AEGIS_HOLD_SPAN - pfn % AEGIS_HOLD_SPAN;
+
+	if (!fast_possible(w) || va / AEGIS_LARGE_PAGE != w->region ||
+	    pfn / AEGIS_HOLD_SPAN != w->to.span)
 		return 0;
-	if (w->pair.from == w->pair.to)
-		return _run_fast(w, NULL, va, pfn, n, false);
-	return w->from.span == w->to.span ? _run_fast(w, NULL, va, pfn, n, true) : 0;
+	n = n < table_left ? n : table_left;
+	return _run_steps(w, va, pfn, n < span_left ? n : span_left);
 }
 
-/* What _run_fast may assume after _page_bind succeeded. */
+/* What these may assume after _page_bind succeeded. */
 static void
 _fast_prepare(struct writer *w, uint32_t prot)
 {

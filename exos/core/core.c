@@ -5,8 +5,8 @@
  * Owns: struct core_state in the last private pages of the role.
  *
  * 1. Everything runs with asynchronous upcalls deferred, so the state needs no lock.
- * 2. heap_map has a bit for every page of EXOS_HEAP that the heap holds; pages below heap_bound
- * have frames, guaranteed, so that the heap never faults.  They are copied at fork.
+ * 2. heap_map has a bit for every page of EXOS_HEAP that the heap holds; these have frames in
+ *    heap_frames, guaranteed, so that the heap never faults.  They are copied at fork.
  * 3. The heap of a supervisor or service grows in the arena instead: it is never copied.
  * 4. An arena block is a power of two of pages, on one free list or in use.
  */

@@ -22,12 +22,11 @@ struct core_state {
 			  64];       /* pages of EXOS_HEAP in use (process role) */
 	uint32_t spare[CORE_SPARES]; /* frames kept for tables and holdings pages */
 	uint32_t spares;
-	uint32_t heap_bound; /* pages of EXOS_HEAP that have frames, from the start */
 	uint64_t arena_next;
 	uint64_t service_busy; /* how often a transfer found the service in another */
 	struct arena_free *arena[ARENA_ORDERS];
 	uint64_t truth_bound[2];               /* pages of EXOS_TRUTH that are there */
-	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of the bound heap pages */
+	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of EXOS_HEAP's pages, 0: none yet */
 };
 
 #define CORE_STATE_PAGES 2u

@@ -3,8 +3,8 @@
  * What making processes and changing memory costs, by the processor's time stamp: instructions when
  * run under `./exo run --icount`, where it advances by one an instruction.
  *
- * cost [ROW...]: one line a row, "name figure"; the figure is for one operation, the loop's own work
- * included.  The same binary runs on Linux.
+ * cost [ROW...] [TIMES]: one line a row, "name figure"; the figure is for one operation, the loop's own
+ * work included.  The same binary runs on Linux.
  */
 #define _GNU_SOURCE
 #include <spawn.h>
@@ -20,6 +20,7 @@
 #define PAGE 4096ul
 
 static const char *self;
+static unsigned times = 100;
 
 static void
 must(int good, const char *what)
@@ -76,8 +77,9 @@ spawn_once(void)
 }
 
 static uint64_t
-repeat(void (*once)(void), unsigned n)
+repeat(void (*once)(void))
 {
+	unsigned n = times;
 	uint64_t start;
 
 	once();
@@ -91,19 +93,19 @@ repeat(void (*once)(void), unsigned n)
 static uint64_t
 row_fork(void)
 {
-	return repeat(fork_once, 100);
+	return repeat(fork_once);
 }
 
 static uint64_t
 row_exec(void)
 {
-	return repeat(exec_once, 100);
+	return repeat(exec_once);
 }
 
 static uint64_t
 row_spawn(void)
 {
-	return repeat(spawn_once, 100);
+	return repeat(spawn_once);
 }
 
 static volatile uint8_t *
@@ -207,6 +209,8 @@ main(int argc, char **argv)
 	if (argc == 2 && !strcmp(argv[1], "end"))
 		return 0;
 	self = argv[0];
+	if (argc > 1 && atoi(argv[argc - 1]))
+		times = (unsigned)atoi(argv[--argc]);
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		if (wanted(argc, argv, rows[i].name))
 			printf("%-12s %lu\n", rows[i].name, (unsigned long)rows[i].run());
