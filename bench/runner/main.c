@@ -42,6 +42,7 @@ static const char usage[] =
 	"  --json FILE       write the results there too; - is standard output, and the tables "
 	"then go to\n"
 	"                    standard error\n"
+	"  --svg FILE        draw the rows that both systems have\n"
 	"  --no-linux        ExOS only\n"
 	"  --kvm             measure time with KVM, if a machine boots with it\n"
 	"  --deadline N      give a row up after N seconds (default 120)\n"
@@ -185,6 +186,8 @@ option_with(const char *word, const char *value)
 		run.deadline = number(word, value, 1);
 	} else if (strcmp(word, "--json") == 0) {
 		run.json = value;
+	} else if (strcmp(word, "--svg") == 0) {
+		run.svg = value;
 	} else if (strcmp(value, "icount") == 0 || strcmp(value, "time") == 0) {
 		run.measures[COUNT] = value[0] == 'i';
 		run.measures[TIME] = value[0] == 't';
@@ -196,8 +199,8 @@ option_with(const char *word, const char *value)
 static void
 options(int argc, char **argv)
 {
-	static const char *const with[] = {"--only", "--repeat",  "--deadline",
-					   "--json", "--measure", NULL};
+	static const char *const with[] = {"--only", "--repeat",  "--deadline", "--json",
+					   "--svg",  "--measure", NULL};
 
 	run.all = true;
 	for (int i = 1; i < argc; i++) {
@@ -341,6 +344,8 @@ main(int argc, char **argv)
 		json_results(stdout);
 	else if (run.json)
 		write_file(run.json, json_results);
+	if (run.svg)
+		write_file(run.svg, svg_write);
 	if (run.all && !run.no_linux && run.measures[COUNT] && run.measures[TIME]) {
 		write_file(OUT "/results.json", json_results);
 		write_file(OUT "/detail.json", json_detail);

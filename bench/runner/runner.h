@@ -71,7 +71,7 @@ struct run { /* what was asked for */
 	bool all, no_linux, keep, kvm, measures[MEASURES];
 	unsigned repeat, deadline;
 	double load; /* of the host at the start */
-	const char *json;
+	const char *json, *svg;
 	char kernel[512]; /* of Linux */
 };
 

@@ -14,7 +14,7 @@
 #define RIGHT   110.0
 #define TOP     56.0
 #define STEP    26.0
-#define DECADES 8 /* from 1 to 10^8 instructions */
+#define DECADES 10 /* from 1 to 10^10 instructions */
 
 static double
 x_of(double value)
@@ -96,8 +96,8 @@ svg_write(FILE *out)
 			"<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\" "
 			"class=\"quiet\">%s%s</text>\n",
 			x, TOP - 6, x, height - 6, x, TOP - 12,
-			(const char *[]){"1", "10", "100", "1k", "10k", "100k", "1M", "10M",
-					 "100M"}[i],
+			(const char *[]){"1", "10", "100", "1k", "10k", "100k", "1M", "10M", "100M",
+					 "1G", "10G"}[i],
 			i == 0 ? " instruction" : "");
 	}
 	for (size_t i = 0; i < row_count; i++) {
