@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An exception to the program's own handler and back, which on Linux is a signal.  The handler steps over
- * the instruction, whose length it is told.
+ * An exception to the program's own handler and back, which on Linux is a signal, and on ExOS a function that the
+ * program registers (exos/fault.h).  The handler steps over the instruction,
+ * whose length it knows.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -10,36 +11,77 @@
 
 #include "bench.h"
 
-static unsigned length;
 static char *page;
 
+#ifdef EXOS
+#include <exos/api.h>
+#include <exos/fault.h>
+
+#define STEP_OVER(name, bytes)                                  \
+	EXOS_HANDLER static int name(struct aegis_frame *frame) \
+	{                                                       \
+		frame->rip += bytes;                            \
+		return 1;                                       \
+	}
+
+/* What a collector's or a checkpointer's handler does first: is it one of mine? */
+EXOS_HANDLER static int
+step_over_own(struct aegis_frame *frame)
+{
+	if (frame->addr != (uint64_t)page)
+		return 0;
+	frame->rip += 2;
+	return 1;
+}
+
 static void
-step_over(int number, siginfo_t *info, void *context)
+handle(int cause, exos_fault_fn *handler)
+{
+	bench_require(exos_fault_handler(handler, EXOS_CAUSE(cause)) == 0);
+}
+
+#define DIVIDE     AEGIS_CAUSE_DIVIDE
+#define BREAKPOINT AEGIS_CAUSE_BREAKPOINT
+#define UNDEFINED  AEGIS_CAUSE_UNDEFINED
+#define PAGE_FAULT AEGIS_CAUSE_PAGE
+#else
+#define DIVIDE     SIGFPE
+#define BREAKPOINT SIGTRAP
+#define UNDEFINED  SIGILL
+#define PAGE_FAULT SIGSEGV
+
+#define STEP_OVER(name, bytes)                                       \
+	static void name(int number, siginfo_t *info, void *context) \
+	{                                                            \
+		ucontext_t *c = context;                             \
+		(void)number;                                        \
+		(void)info;                                          \
+		c->uc_mcontext.gregs[REG_RIP] += bytes;              \
+	}
+
+static void
+step_over_own(int number, siginfo_t *info, void *context)
 {
 	ucontext_t *c = context;
 
 	(void)number;
-	(void)info;
-	c->uc_mcontext.gregs[REG_RIP] += length;
-}
-
-/* What a collector's or a checkpointer's handler does first: is it one of mine? */
-static void
-step_over_own(int number, siginfo_t *info, void *context)
-{
 	if (info->si_addr != page)
 		bench_fail("an unexpected fault");
-	step_over(number, info, context);
+	c->uc_mcontext.gregs[REG_RIP] += 2;
 }
 
 static void
-handle(int number, void (*handler)(int, siginfo_t *, void *), unsigned bytes)
+handle(int number, void (*handler)(int, siginfo_t *, void *))
 {
 	struct sigaction act = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO};
 
-	length = bytes;
 	bench_require(sigaction(number, &act, 0) == 0);
 }
+#endif
+
+STEP_OVER(over_0, 0)
+STEP_OVER(over_2, 2)
+STEP_OVER(over_3, 3)
 
 static void
 page_make(int protection)
@@ -53,7 +95,7 @@ page_make(int protection)
 static void
 divide_setup(void)
 {
-	handle(SIGFPE, step_over, 2);
+	handle(DIVIDE, over_2);
 }
 
 static void
@@ -65,7 +107,7 @@ divide(void)
 static void
 breakpoint_setup(void)
 {
-	handle(SIGTRAP, step_over, 0);
+	handle(BREAKPOINT, over_0);
 }
 
 static void
@@ -77,7 +119,7 @@ breakpoint(void)
 static void
 undefined_setup(void)
 {
-	handle(SIGILL, step_over, 2);
+	handle(UNDEFINED, over_2);
 }
 
 static void
@@ -90,7 +132,7 @@ static void
 protection_setup(void)
 {
 	page_make(PROT_READ);
-	handle(SIGSEGV, step_over, 3);
+	handle(PAGE_FAULT, over_3);
 }
 
 static void
@@ -103,7 +145,7 @@ static void
 trap_setup(void)
 {
 	page_make(PROT_NONE);
-	handle(SIGSEGV, step_over_own, 2);
+	handle(PAGE_FAULT, step_over_own);
 }
 
 static void

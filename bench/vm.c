@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Virtual memory as programs use it (Appel and Li, ASPLOS '91): ask whether a page is dirty, change
- * protections, take faults and repair them, touch new memory.
+ * protections, take faults and repair them, touch new memory.  On ExOS the area is a range of the program's own
+ * (exos/mem.h): its frames and bindings are between the program and the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -13,6 +14,13 @@
 
 #include "bench.h"
 
+#ifdef EXOS
+#define AEGIS_STUBS
+#include <exos/api.h>
+#include <exos/fault.h>
+#include <exos/mem.h>
+#endif
+
 #define PAGE    4096ul
 #define TABLE   (512 * PAGE)
 #define PAGES   100u
@@ -22,6 +30,85 @@ static char *area;
 static unsigned order[PAGES]; /* a random cycle: order[i] comes after i */
 static unsigned at, open_page;
 
+#ifdef EXOS
+#define OPEN   (AEGIS_BIND_READ | AEGIS_BIND_WRITE)
+#define CLOSED AEGIS_BIND_READ
+
+static uint32_t frames[PAGES];
+
+/* The program's page table is frames[]: whatever vanished is bound again, open. */
+EXOS_HANDLER static int
+bring_in(struct aegis_frame *frame)
+{
+	uint64_t page = (frame->addr - (uint64_t)area) / PAGE;
+
+	return page < PAGES && exos_bind_one((uint64_t)area + page * PAGE, frames[page], OPEN) == 0;
+}
+
+static void
+area_make(void)
+{
+	int64_t va = exos_range_own(0, PAGES * PAGE);
+
+	bench_require(va > 0);
+	area = (char *)va;
+	for (unsigned i = 0; i < PAGES; i++)
+		frames[i] = AEGIS_ANY;
+	bench_require(exos_frames_alloc(frames, PAGES) == 0);
+	bench_require(exos_fault_handler(bring_in, EXOS_CAUSE(AEGIS_CAUSE_PAGE)) == 0);
+	for (unsigned i = 0; i < PAGES; i++)
+		bench_require(exos_bind_one((uint64_t)va + i * PAGE, frames[i], OPEN) == 0);
+	memset(area, 1, PAGES * PAGE);
+}
+
+static void
+protect(unsigned first, unsigned pages, uint32_t protection)
+{
+	bench_require(exos_protect((uint64_t)area + first * PAGE, pages, protection) >= 0);
+}
+
+static void
+dirty_setup(void)
+{
+	area_make();
+}
+
+static void
+dirty(void)
+{
+	static volatile unsigned seen;
+
+	seen += exos_dirty((uint64_t)area);
+}
+
+/* Unprotects the page that was touched, and protects another, the one before, in one call. */
+EXOS_HANDLER static int
+appel1_fault(struct aegis_frame *frame)
+{
+	uint64_t page = (frame->addr - (uint64_t)area) / PAGE;
+	struct aegis_bind change[2] = {{(uint64_t)area + page * PAGE, 1, OPEN},
+				       {(uint64_t)area + open_page * PAGE, 1, CLOSED}};
+
+	if (page >= PAGES)
+		return 0;
+	open_page = (unsigned)page;
+	return exos_protect_each(change, 2) == 0;
+}
+
+EXOS_HANDLER static int
+appel2_fault(struct aegis_frame *frame)
+{
+	uint64_t page = (frame->addr - (uint64_t)area) / PAGE;
+
+	return page < PAGES && exos_protect((uint64_t)area + page * PAGE, 1, OPEN) >= 0;
+}
+
+static void
+handle(exos_fault_fn *handler)
+{
+	bench_require(exos_fault_handler(handler, EXOS_CAUSE(AEGIS_CAUSE_PAGE)) == 0);
+}
+#else
 /* At a multiple of 2 MiB, because what Linux does for a page depends on where it lies in its table. */
 static void
 area_make(void)
@@ -35,20 +122,15 @@ area_make(void)
 	memset(area, 1, PAGES * PAGE);
 }
 
+#define OPEN   (PROT_READ | PROT_WRITE)
+#define CLOSED PROT_READ
+
 static void
 protect(unsigned first, unsigned pages, int protection)
 {
 	bench_require(mprotect(area + first * PAGE, pages * PAGE, protection) == 0);
 }
 
-static void
-area_write(unsigned pages)
-{
-	for (unsigned i = 0; i < pages; i++)
-		((volatile char *)area)[i * PAGE]++;
-}
-
-/* ---- dirty ---- */
 static int map;
 
 static void
@@ -68,66 +150,6 @@ dirty(void)
 
 	bench_require(pread(map, &entry, 8, (off_t)((uint64_t)area / PAGE * 8)) == 8);
 	seen += entry >> 55 & 1;
-}
-
-/* ---- protections ---- */
-static void
-open_one(void)
-{
-	protect(0, 1, PROT_READ | PROT_WRITE);
-	area_write(1);
-}
-
-static void
-prot1(void)
-{
-	protect(0, 1, PROT_READ);
-}
-
-static void
-open_all(void)
-{
-	protect(0, PAGES, PROT_READ | PROT_WRITE);
-	area_write(PAGES);
-}
-
-static void
-prot100(void)
-{
-	protect(0, PAGES, PROT_READ);
-}
-
-static void
-close_all(void)
-{
-	open_all();
-	protect(0, PAGES, PROT_READ);
-}
-
-static void
-unprot100(void)
-{
-	protect(0, PAGES, PROT_READ | PROT_WRITE);
-}
-
-/* ---- faults that are repaired ---- */
-static void
-order_make(void)
-{
-	unsigned list[PAGES], seed = 12345;
-
-	for (unsigned i = 0; i < PAGES; i++)
-		list[i] = i;
-	for (unsigned i = PAGES - 1; i > 0; i--) {
-		unsigned other, kept = list[i];
-
-		seed = seed * 1103515245 + 12345;
-		other = (seed >> 16) % (i + 1);
-		list[i] = list[other];
-		list[other] = kept;
-	}
-	for (unsigned i = 0; i < PAGES; i++)
-		order[list[i]] = list[(i + 1) % PAGES];
 }
 
 static void
@@ -156,9 +178,86 @@ appel1_fault(int number, siginfo_t *info, void *context)
 
 	(void)number;
 	(void)context;
-	protect(page, 1, PROT_READ | PROT_WRITE);
-	protect(open_page, 1, PROT_NONE);
+	protect(page, 1, OPEN);
+	protect(open_page, 1, CLOSED);
 	open_page = page;
+}
+
+static void
+appel2_fault(int number, siginfo_t *info, void *context)
+{
+	(void)number;
+	(void)context;
+	protect(page_of(info), 1, OPEN);
+}
+
+#endif
+
+static void
+area_write(unsigned pages)
+{
+	for (unsigned i = 0; i < pages; i++)
+		((volatile char *)area)[i * PAGE]++;
+}
+
+/* ---- protections ---- */
+static void
+open_one(void)
+{
+	protect(0, 1, OPEN);
+	area_write(1);
+}
+
+static void
+prot1(void)
+{
+	protect(0, 1, CLOSED);
+}
+
+static void
+open_all(void)
+{
+	protect(0, PAGES, OPEN);
+	area_write(PAGES);
+}
+
+static void
+prot100(void)
+{
+	protect(0, PAGES, CLOSED);
+}
+
+static void
+close_all(void)
+{
+	open_all();
+	protect(0, PAGES, CLOSED);
+}
+
+static void
+unprot100(void)
+{
+	protect(0, PAGES, OPEN);
+}
+
+/* ---- faults that are repaired ---- */
+static void
+order_make(void)
+{
+	unsigned list[PAGES], seed = 12345;
+
+	for (unsigned i = 0; i < PAGES; i++)
+		list[i] = i;
+	for (unsigned i = PAGES - 1; i > 0; i--) {
+		unsigned other, kept = list[i];
+
+		seed = seed * 1103515245 + 12345;
+		other = (seed >> 16) % (i + 1);
+		list[i] = list[other];
+		list[other] = kept;
+	}
+	for (unsigned i = 0; i < PAGES; i++)
+		order[list[i]] = list[(i + 1) % PAGES];
 }
 
 static void
@@ -167,8 +266,8 @@ appel1_setup(void)
 	area_make();
 	order_make();
 	handle(appel1_fault);
-	protect(0, PAGES, PROT_NONE);
-	protect(open_page, 1, PROT_READ | PROT_WRITE);
+	protect(0, PAGES, CLOSED);
+	protect(open_page, 1, OPEN);
 }
 
 static void
@@ -176,14 +275,6 @@ appel1(void)
 {
 	at = order[at];
 	((volatile char *)area)[at * PAGE] = 2;
-}
-
-static void
-appel2_fault(int number, siginfo_t *info, void *context)
-{
-	(void)number;
-	(void)context;
-	protect(page_of(info), 1, PROT_READ | PROT_WRITE);
 }
 
 static void
@@ -197,7 +288,7 @@ appel2_setup(void)
 static void
 appel2(void)
 {
-	protect(0, PAGES, PROT_NONE);
+	protect(0, PAGES, CLOSED);
 	for (unsigned i = 0; i < PAGES; i++)
 		appel1();
 }

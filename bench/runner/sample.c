@@ -4,7 +4,8 @@
  *
  *  1. value = (loop with the operation - loop without) / calls / operations in a call.  Under TCG both loops are
  *     what the plugin says between the markers: instructions, or nanoseconds of the emulated processor's thread.
- *     Events are treated the same way.
+ *     Events are treated the same way.  Where the processor was never halted, instructions are what the guest's
+ *     time-stamp counter says, which under -icount counts them; the plugin counts one that faults twice.
  *  2. Under KVM there is no plugin, and time is the guest's time-stamp counter, which runs at the host's rate on a host
  *     whose counter is invariant; the rate is learned here by the host's clock.
  *  3. A figure is the median of its values; its spread is (largest - least) / median; its events are those of the
@@ -114,6 +115,21 @@ counts_read(const char *path, unsigned section, unsigned number, double *count)
 	return found;
 }
 
+/* What a loop took; false: the plugin's record is missing. */
+static bool
+loop_read(enum measure measure, const char *counts, unsigned section, unsigned record,
+	  unsigned long ticks, double *count)
+{
+	count[INSNS] = (double)ticks;
+	if (!plugin_used(measure))
+		return true;
+	if (!counts_read(counts, section, record, count))
+		return false;
+	if (measure == COUNT && count[HALTS] == 0)
+		count[INSNS] = (double)ticks;
+	return true;
+}
+
 void
 figure_add(struct figure *f, double value)
 {
@@ -153,17 +169,11 @@ sample_take(struct figure *f, char *const *line, size_t count, enum measure meas
 			figure_fail(f, "%s", line[i] + 6);
 			return;
 		}
-		if (sscanf(line[i], "@empty %lu %lu", &calls, &ticks) == 2) {
-			have_empty = true;
-			empty[INSNS] = (double)ticks;
-			if (plugin_used(measure) && !counts_read(counts, section, record++, empty))
-				have_empty = false;
-		} else if (sscanf(line[i], "@rep %lu %lu", &calls, &ticks) == 2 && have_empty) {
-			full[INSNS] = (double)ticks;
-			if (plugin_used(measure) && !counts_read(counts, section, record++, full))
-				continue;
+		if (sscanf(line[i], "@empty %lu %lu", &calls, &ticks) == 2)
+			have_empty = loop_read(measure, counts, section, record++, ticks, empty);
+		else if (sscanf(line[i], "@rep %lu %lu", &calls, &ticks) == 2 && have_empty &&
+			 loop_read(measure, counts, section, record++, ticks, full))
 			value_add(f, empty, full, (double)calls * per, scale);
-		}
 		done = done || strcmp(line[i], "@done") == 0;
 	}
 	if (!done)
