@@ -694,7 +694,7 @@ sys_yield(uint32_t cap, uint32_t env)
 	}
 	env_lock(self->number, 0);
 	if (!c->extra)
-		c->yielded = slice_count(machine_tsc());
+		c->yielded = slice_count(c->slice_end - 1); /* the next has begun in an epilogue */
 	self->forced_row = 0;
 	cpu_leave(self);
 	self->cpu = self->setup.cpu;
