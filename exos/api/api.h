@@ -11,6 +11,12 @@
 #include "exos/linux/call.h"
 #include "api_asm.h"
 
+struct control;
+
+/* The control page, its words from serve_entry on those of this environment. */
+struct control *api_own(void);
+int api_setup_write(void); /* what the kernel knows of it becomes what these words say */
+
 /* serve.S: FS base; MXCSR and x87 control word. */
 uint64_t api_fs_read(void);
 uint64_t api_modes_read(void);

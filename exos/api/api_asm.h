@@ -4,6 +4,9 @@
 #define EXOS_API_API_ASM_H
 
 #define EXOS_CALL_BASE 0x45580000
-#define EXOS_EVENTS    0x7f7feff08010 /* the event count in the environment page */
+/* Of the environment page: event count, slice that runs, time used. */
+#define EXOS_EVENTS 0x7f7feff08010
+#define EXOS_SLICE  0x7f7feff08014
+#define EXOS_USED   0x7f7feff08020
 
 #endif

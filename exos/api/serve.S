@@ -150,6 +150,87 @@ exos_send:
 	.size	exos_send, . - exos_send
 	.hidden	api_light_error
 
+/* int64_t exos_yield(uint32_t env): 0 is anybody */
+	.globl	exos_yield
+	.type	exos_yield, @function
+exos_yield:
+	cmpl	$0, %gs:CONTROL_SOON
+	jne	3f
+1:	LIGHT_SAVE
+	movl	$0xffff, %eax		/* AEGIS_SELF, AEGIS_ANY: to anybody */
+	movl	%edi, %esi
+	movl	$1, %edi		/* EXOS_CAP_DOMAIN */
+	testl	%esi, %esi
+	jz	2f
+4:	movl	$AEGIS_BASE + 25, %eax
+	syscall
+	LIGHT_DROP
+	DEFER_END
+	movq	%rax, %rdi
+	jmp	api_light_error
+2:	movl	$-1, %esi
+	movl	%eax, %edi
+	jmp	4b
+3:	pushq	%rdi
+	call	core_soon_wake
+	popq	%rdi
+	jmp	1b
+	.size	exos_yield, . - exos_yield
+	.hidden	core_soon_wake
+
+/* int64_t exos_sleep(uint32_t seen, uint64_t deadline) */
+	.globl	exos_sleep
+	.type	exos_sleep, @function
+exos_sleep:
+	cmpl	$0, %gs:CONTROL_SOON
+	jne	3f
+1:	LIGHT_SAVE
+	cmpl	$0, %gs:CONTROL_PENDING
+	jne	2f
+	xorl	%edx, %edx
+	movl	$AEGIS_BASE + 26, %eax
+	syscall
+2:	LIGHT_DROP
+	DEFER_END
+	xorl	%eax, %eax
+	ret
+3:	pushq	%rdi
+	pushq	%rsi
+	call	core_soon_wake
+	popq	%rsi
+	popq	%rdi
+	jmp	1b
+	.size	exos_sleep, . - exos_sleep
+
+/* int64_t exos_wake(uint32_t env) */
+	.globl	exos_wake
+	.type	exos_wake, @function
+exos_wake:
+	movl	%edi, %esi
+	movl	$1, %edi		/* EXOS_CAP_DOMAIN */
+	xorl	%edx, %edx
+	movl	$AEGIS_BASE + 27, %eax
+	syscall
+	testq	%rax, %rax
+	js	1f
+	ret
+1:	movq	%rax, %rdi
+	jmp	api_light_error
+	.size	exos_wake, . - exos_wake
+
+/* uint32_t exos_slice(void), uint64_t exos_used(void) */
+	.globl	exos_slice, exos_used
+	.type	exos_slice, @function
+	.type	exos_used, @function
+exos_slice:
+	movabsl	EXOS_SLICE, %eax
+	ret
+	.size	exos_slice, . - exos_slice
+exos_used:
+	movabsq	EXOS_USED, %rax
+	ret
+	.size	exos_used, . - exos_used
+
 /* uint32_t exos_events(void) */
 	.globl	exos_events
 	.type	exos_events, @function

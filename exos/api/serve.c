@@ -24,9 +24,13 @@
 
 _Static_assert(EXOS_EVENTS == EXOS_ENVPAGE + offsetof(struct aegis_env_page, events), "assembly");
 
+_Static_assert(EXOS_SLICE == EXOS_ENVPAGE + offsetof(struct aegis_env_page, slice), "assembly");
+_Static_assert(EXOS_USED == EXOS_ENVPAGE + offsetof(struct aegis_env_page, time_tsc), "assembly");
+
 int64_t api_light_error(int64_t status);
 
 struct serve {
+	uint64_t stack; /* for calls */
 	bool parked;
 	uint32_t seen;
 	uint64_t deadline;
@@ -35,9 +39,8 @@ struct serve {
 	struct aegis_frame frame;
 };
 
-/* The control page, its words those of this environment. */
-static struct control *
-own(void)
+struct control *
+api_own(void)
 {
 	struct control *c = control();
 
@@ -52,9 +55,8 @@ own(void)
 	return c;
 }
 
-/* What the kernel knows of this environment becomes what the control page says. */
-static int
-setup_write(uint64_t call_stack)
+int
+api_setup_write(void)
 {
 	struct control *c = control(), scratch;
 	struct aegis_setup *setup = (struct aegis_setup *)EXOS_BATCH;
@@ -63,7 +65,7 @@ setup_write(uint64_t call_stack)
 	setup->flags = c->setup_flags;
 	if (c->serve_entry) {
 		setup->call_entry = (uint64_t)(c->keys ? core_serve_entry_keys : core_serve_entry);
-		setup->call_stack = call_stack;
+		setup->call_stack = c->serve->stack;
 	}
 	return core_error(aegis_env_write(AEGIS_SELF, c->env, EXOS_BATCH_OFFSET));
 }
@@ -71,7 +73,7 @@ setup_write(uint64_t call_stack)
 int64_t
 api_serve(struct call *call)
 {
-	struct control *c = own();
+	struct control *c = api_own();
 	struct exos_serve in;
 
 	if (copy_in(&in, call->a[0], sizeof(in)))
@@ -88,7 +90,8 @@ api_serve(struct call *call)
 	if (c->serve->parked)
 		return -EBUSY;
 	c->serve_entry = in.entry;
-	return setup_write(in.stack);
+	c->serve->stack = in.stack;
+	return api_setup_write();
 }
 
 static uint64_t
@@ -113,7 +116,7 @@ accept_result(const struct serve *s)
 int64_t
 api_accept(struct call *call)
 {
-	struct control *c = own();
+	struct control *c = api_own();
 	struct serve *s = c->serve;
 
 	if (!c->serve_entry)
@@ -159,7 +162,7 @@ api_unpark(void)
 void
 api_exec(void)
 {
-	struct control *c = own();
+	struct control *c = api_own();
 	bool served = c->serve_entry != 0 || c->setup_flags != AEGIS_SETUP_EXTRA;
 
 	c->serve_entry = 0;
@@ -167,7 +170,7 @@ api_exec(void)
 	if (c->serve)
 		c->serve->parked = false;
 	if (served)
-		setup_write(0);
+		api_setup_write();
 }
 
 /* ---- gates ---- */
@@ -175,7 +178,7 @@ api_exec(void)
 int64_t
 api_gate(struct call *call)
 {
-	struct control *c = own();
+	struct control *c = api_own();
 	struct svc s = {.op = SVC_PEER, .a = call->a[0]};
 	uint32_t gate;
 	int64_t env, st;
@@ -207,7 +210,7 @@ api_gate(struct call *call)
 int64_t
 api_gate_close(struct call *call)
 {
-	struct control *c = own();
+	struct control *c = api_own();
 	uint64_t gate = call->a[0];
 
 	if (gate <= EXOS_GATE_SERVICE || gate >= AEGIS_GATES || !(c->gates & 1u << gate))

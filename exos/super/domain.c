@@ -39,7 +39,8 @@ super_shares(struct super *s)
 	s->share[0] = (free > kept ? free - kept : free / 2) / n;
 	s->share[1] = (AEGIS_ENVS - 64) / n;
 	s->share[2] = NAMES / n;
-	s->share[3] = SYSPAGE->cpus * AEGIS_SLICES / n;
+	/* Whatever domains do with theirs, a quarter of each processor stays with those who own nothing. */
+	s->share[3] = AEGIS_SLICES / 4 * 3 / n;
 }
 
 static int
