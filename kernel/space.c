@@ -12,9 +12,8 @@
  *    nothing.
  * 3. dying is set once, with envs 0, and then no processor translates through the space (it
  *    is told to load another table), so that its frames can go without a look at its bindings.
- * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the spans of
- *    the holdings, of which it looks at the groups in space.held, then the tables go; when all are
- *    released the object goes.
+ * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the
+ *    holdings, then through the tables; when all are released the object goes.
  *
  * Locks: table_lock, inside every other, for the table and the first count; space.lock for the
  * rest. Exposed: the window (tables), holdings pages.  Revoked: by capability, mem_unshare and
@@ -294,78 +293,49 @@ release_add(struct releases *r, uint32_t pfn)
 	r->pfn[r->n++] = pfn;
 }
 
-/* What one group of a holdings page holds. */
-static void
-_group_release(uint8_t *page, uint32_t first, uint32_t group, struct releases *r, uint32_t *steps)
-{
-	uint32_t at = group * HOLD_GROUP, end = at + HOLD_GROUP, held = 0;
-
-	while ((at = _hold_scan(page, at, end)) < end) {
-		page[at] = 0;
-		held++;
-		release_add(r, first + at++);
-	}
-	held /= 4;
-	*steps -= held + 1 < *steps ? held + 1 : *steps;
-}
-
-/* Holdings of spans from s->progress on, and each holdings page after its last.  True: all are gone. */
+/* Holdings from s->progress on, and each holdings page after its last.  True: all are gone. */
 static bool
 _holdings_release(struct space *s, struct releases *r, uint32_t *steps)
 {
 	uint32_t *directory = machine_frame(s->directory);
+	uint32_t at = (uint32_t)s->progress;
 
-	for (; s->progress < s->spans; s->progress++) {
-		uint32_t span = (uint32_t)s->progress;
+	while (at < PFN_MAX && *steps) {
+		uint32_t span = at / AEGIS_HOLD_SPAN;
+		uint8_t *hold;
 
-		for (; s->held[span]; s->held[span] &= (uint16_t)(s->held[span] - 1)) {
-			if (!*steps)
-				return false;
-			_group_release(machine_frame(directory[span]), span * AEGIS_HOLD_SPAN,
-				       (uint32_t)__builtin_ctz(s->held[span]), r, steps);
+		at = _hold_next(s, at, steps);
+		hold = _hold_find(s, at);
+		if (hold && *hold) {
+			*hold = 0;
+			release_add(r, at++);
 		}
-		if (directory[span])
+		for (; span < at / AEGIS_HOLD_SPAN; span++) {
+			if (!directory[span])
+				continue;
 			release_add(r, directory[span]);
-		directory[span] = 0;
-	}
-	return true;
-}
-
-/* Index of an entry that is not 0, from i on, or n. */
-static uint32_t
-entry_next(const uint64_t *entries, uint32_t i, uint32_t n)
-{
-	for (; i < n; i++) {
-		const uint64_t *e = entries + i;
-
-		if (*e)
-			break;
-		while (i + 8 < n && !(e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7] | e[8])) {
-			i += 8;
-			e += 8;
+			directory[span] = 0;
 		}
 	}
-	return i;
+	s->progress = at;
+	return at >= PFN_MAX;
 }
 
-/*
- * Frees the tables below `table`, of `level`; entries of page tables do not matter any more.  What is
- * behind the last entry in use is not looked at.
- */
+/* Frees the tables below `table`, of `level`; entries of page tables do not matter any more. */
 static bool
 _tables_release(uint32_t table, uint32_t level, struct releases *r, uint32_t *steps)
 {
 	uint64_t *entries = machine_frame(table);
 	uint32_t n = level == 4 ? WINDOW_ENTRY : 512;
 
-	for (uint32_t i = 0; frames[table].link && (i = entry_next(entries, i, n)) < n; i++) {
-		uint32_t child = pte_pfn(entries[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t child;
 
-		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE)) {
-			entries[i] = 0;
-			frames[table].link--;
+		if (!entries[i])
 			continue;
-		}
+		child = pte_pfn(entries[i]);
+		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE))
+			continue;
 		if (*steps < 16)
 			return false;
 		*steps -= 16;
@@ -466,7 +436,7 @@ boot_own(uint32_t pfn, enum frame_kind kind)
 	if (f->kind == FRAME_NONE)
 		atomic_store(&f->refs, 1);
 	f->kind = (uint8_t)kind;
-	f->flags = 0;
+	f->flags = FRAME_DIRTY;
 	f->link = 0;
 	f->guard = NODE_ROOT;
 	f->account = 1;
@@ -496,7 +466,6 @@ space_boot(void)
 	for (uint32_t span = 0; span * AEGIS_HOLD_SPAN < frame_count; span++) {
 		directory[span] = boot_frame(FRAME_HOLD);
 		frames[directory[span]].link = s->number;
-		s->spans = span + 1;
 	}
 	return s;
 }
@@ -510,7 +479,6 @@ space_boot_hold(struct space *s, uint32_t pfn, uint32_t n)
 		assert(frames[i].kind == FRAME_KERNEL || frames[i].kind == FRAME_NONE);
 		boot_own(i, FRAME_USER);
 		*_hold_find(s, i) = HOLD_RIGHTS;
-		_hold_note(s, i);
 	}
 	lock_release(&s->lock);
 }
@@ -542,9 +510,8 @@ space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 	if (frames[pfn].kind == FRAME_KERNEL || frames[pfn].kind == FRAME_NONE) {
 		boot_own(pfn, FRAME_USER);
 		*hold = HOLD_RIGHTS;
-		_hold_note(s, pfn);
 	} else if (*hold == 0) {
-		_hold_new(s, pfn);
+		atomic_fetch_add(&frames[pfn].refs, 1);
 		*hold = AEGIS_HOLD_READ;
 	}
 	_boot_tables(s, va);

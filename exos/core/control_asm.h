@@ -9,6 +9,7 @@
 #define CONTROL_RESUME    72
 #define CONTROL_PROCESS   80
 #define CONTROL_STACK     88
+#define CONTROL_SOON      100
 #define CONTROL_XMASK     104
 #define CONTROL_XSIZE     112
 #define CONTROL_TARGET    136
@@ -42,6 +43,9 @@
 #define FRAME_RSP      128
 #define FRAME_SS       136
 #define FRAME_SIZE     256
+
+/* XSAVE area, at the start of the core's private pages. */
+#define VECTOR_AREA 0x7f7feff1e000
 
 /* The frame of the program's own calls: the first on the upcall stack, seen from GS. */
 #define FIRST_FRAME (8 * 4096 - FRAME_SIZE)

@@ -5,8 +5,8 @@
  * Owns: struct core_state in the last private pages of the role.
  *
  * 1. Everything runs with asynchronous upcalls deferred, so the state needs no lock.
- * 2. heap_map has a bit for every page of EXOS_HEAP that the heap holds; these have frames in
- *    heap_frames, guaranteed, so that the heap never faults.  They are copied at fork.
+ * 2. heap_map has a bit for every page of EXOS_HEAP that the heap holds; pages below heap_bound
+ * have frames, guaranteed, so that the heap never faults.  They are copied at fork.
  * 3. The heap of a supervisor or service grows in the arena instead: it is never copied.
  * 4. An arena block is a power of two of pages, on one free list or in use.
  */
@@ -33,6 +33,9 @@ _Static_assert(offsetof(struct control, serve_fs) == CONTROL_SERVE_FS, "assembly
 _Static_assert(offsetof(struct control, light_rsp) == CONTROL_LIGHT, "assembly");
 _Static_assert(offsetof(struct control, fault_handler) == CONTROL_FAULT, "assembly");
 _Static_assert(offsetof(struct control, fault_fast) == CONTROL_FAST, "assembly");
+_Static_assert(offsetof(struct control, soon) == CONTROL_SOON, "assembly");
+_Static_assert((uint64_t)CORE_STATE == VECTOR_AREA && !offsetof(struct core_state, vector),
+	       "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, cause) == FRAME_CAUSE, "assembly");
@@ -140,6 +143,7 @@ block(uint32_t seen, uint64_t deadline, uint32_t flags)
 {
 	int64_t st;
 
+	core_soon_wake();
 	core_spares_fill();
 	st = core_leave(AEGIS_CALL_sleep, seen, deadline, flags);
 	if (st == AEGIS_TIMED_OUT ||
@@ -163,13 +167,58 @@ core_block_accepting(uint32_t seen, uint64_t deadline_ns)
 int64_t
 core_park(uint32_t seen, uint64_t deadline_tsc)
 {
+	core_soon_wake();
 	core_spares_fill();
 	return aegis_sleep(seen, deadline_tsc, AEGIS_SLEEP_ACCEPT);
 }
 
 void
+core_soon_wake(void)
+{
+	uint32_t env = control()->soon;
+
+	if (!env)
+		return;
+	control()->soon = 0;
+	core_wake(env);
+}
+
+bool
+core_wake_soon(uint32_t env, uint32_t cpu)
+{
+	struct control *c = control();
+
+	if (c->soon == env)
+		return true;
+	if (cpu != c->home_cpu || ENVPAGE->cpu != cpu)
+		return false;
+	core_soon_wake();
+	c->soon = env;
+	return true;
+}
+
+bool
+core_hand(void)
+{
+	uint32_t env = control()->soon;
+	int64_t st;
+
+	if (!env)
+		return false;
+	control()->soon = 0;
+	st = core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0);
+	if (st == AEGIS_BUSY) {
+		/* It sleeps; or it runs elsewhere, and needs no more. */
+		core_wake(env);
+		st = core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0);
+	}
+	return st == CORE_CHILD;
+}
+
+void
 core_yield(void)
 {
+	core_soon_wake();
 	core_leave(AEGIS_CALL_yield, AEGIS_SELF, AEGIS_ANY, 0);
 }
 
@@ -180,16 +229,26 @@ core_wake(uint32_t env)
 }
 
 int64_t
-svc_call(struct svc *s)
+svc_call_gate(uint32_t gate, struct svc *s)
 {
-	int64_t st;
+	for (;;) {
+		int64_t st = core_transfer(gate, s);
 
-	control()->service_calls++;
-	while ((st = core_transfer(EXOS_GATE_SERVICE, s)) == AEGIS_BUSY) {
-		CORE_STATE->service_busy++;
+		if (st >= 0)
+			return s->op;
+		if (st != AEGIS_BUSY)
+			return core_error(st);
 		core_yield();
 	}
-	return st >= 0 ? s->op : core_error(st);
+}
+
+int64_t
+svc_call(struct svc *s)
+{
+	int64_t result = svc_call_gate(EXOS_GATE_SERVICE, s);
+
+	control()->service_calls++;
+	return result;
 }
 
 /* ---- set-up ---- */
@@ -234,6 +293,8 @@ core_state_init(void)
 	c->xsave_mask = SYSPAGE->xcr0;
 	core_heap_init();
 	core_spares_fill();
+	if (c->xsave_size > sizeof(CORE_STATE->vector))
+		core_die("vector state is too large");
 }
 
 /* ---- the program's memory ---- */

@@ -60,7 +60,14 @@ void signal_mask_for_call(uint64_t mask);
 
 void fd_init(void);
 int fd_first(const struct svc_first *first); /* fd_init, and descriptors 0 to 2 */
-struct file *fd_file(int fd);                /* NULL: not open */
+struct file *fd_file_more(int fd);           /* beyond FD_EMBEDDED */
+static inline struct file *
+fd_file(int fd) /* NULL: not open */
+{
+	if ((uint32_t)fd >= FD_EMBEDDED)
+		return fd_file_more(fd);
+	return (struct file *)(uintptr_t)(fd_table()->entry[fd] & ~1ul);
+}
 /* The lowest free descriptor from `min` on, not yet taken; -EMFILE, -EINVAL (min beyond limit). */
 int fd_free(uint32_t min);
 /* Gives a descriptor that is free a file, with the caller's reference.  fd, -ENOMEM, -EMFILE. */
@@ -89,6 +96,9 @@ bool file_writable(const struct file *f);
  */
 const volatile struct svc_file_info *file_info(const struct file *f);
 
+/* read(2) and write(2): one range of the program's memory, n <= LX_MAX_RW_COUNT. */
+int64_t fd_read(int fd, uint64_t at, size_t n);
+int64_t fd_write(int fd, uint64_t at, size_t n);
 /* pos NULL: at the file's own position, which moves. */
 int64_t file_read(struct file *f, struct io *io, const uint64_t *pos);
 int64_t file_write(struct file *f, struct io *io, const uint64_t *pos);

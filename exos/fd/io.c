@@ -12,12 +12,6 @@
 enum io_op { IO_PUT, IO_GET, IO_CLEAR };
 
 void
-io_user(struct io *io, uint64_t at, size_t n)
-{
-	*io = (struct io){.at = at, .run = n, .left = n};
-}
-
-void
 io_library(struct io *io, void *at, size_t n)
 {
 	*io = (struct io){.at = (uint64_t)(uintptr_t)at, .run = n, .left = n, .library = true};

@@ -26,7 +26,12 @@ struct io {
 	size_t left;                 /* bytes left of all */
 };
 
-void io_user(struct io *io, uint64_t at, size_t n);
+static inline void
+io_user(struct io *io, uint64_t at, size_t n)
+{
+	*io = (struct io){.at = at, .run = n, .left = n};
+}
+
 void io_library(struct io *io, void *at, size_t n);
 /* Segments must stay where they are for the transfer; their sum is `total`. */
 void io_vector(struct io *io, const struct lx_iovec *iov, uint32_t count, size_t total);

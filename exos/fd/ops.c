@@ -65,6 +65,42 @@ file_write(struct file *f, struct io *io, const uint64_t *pos)
 }
 
 int64_t
+fd_read(int fd, uint64_t at, size_t n)
+{
+	struct file *f = fd_file(fd);
+	struct io io;
+	int64_t got;
+
+	if (!f)
+		return -EBADF;
+	if (f->type == SVC_T_PIPE_READ && !f->host && n) {
+		got = pipe_read_run(f, at, n);
+		if (got)
+			return got;
+	}
+	io_user(&io, at, n);
+	return file_read(f, &io, NULL);
+}
+
+int64_t
+fd_write(int fd, uint64_t at, size_t n)
+{
+	struct file *f = fd_file(fd);
+	struct io io;
+	int64_t got;
+
+	if (!f)
+		return -EBADF;
+	if (f->type == SVC_T_PIPE_WRITE && !f->host && n) {
+		got = pipe_write_run(f, at, n);
+		if (got)
+			return got;
+	}
+	io_user(&io, at, n);
+	return file_write(f, &io, NULL);
+}
+
+int64_t
 file_seek(struct file *f, int64_t offset, int whence)
 {
 	if (whence < LX_SEEK_SET || whence > LX_SEEK_HOLE)

@@ -26,9 +26,9 @@ open_load(const uint32_t *word)
 
 /* The supervisor is asked to look, if it sleeps and said that it waits from `n` on. */
 static void
-host_kick(struct file *f, uint32_t *waits, uint32_t n)
+host_ask(struct file *f, uint32_t *waits, uint32_t n)
 {
-	uint32_t wants = f->host ? __atomic_load_n(waits, __ATOMIC_RELAXED) : 0;
+	uint32_t wants = __atomic_load_n(waits, __ATOMIC_RELAXED);
 
 	if (wants && n >= wants && __atomic_exchange_n(waits, 0, __ATOMIC_ACQ_REL))
 		service(SVC_KICK, f->obj, 0, 0, 0);
@@ -39,64 +39,151 @@ host_kick(struct file *f, uint32_t *waits, uint32_t n)
 static void
 host_kick_room(struct file *f)
 {
-	host_kick(f, &f->ring.shared->host_waits_room, ring_room(&f->ring));
+	if (f->host)
+		host_ask(f, &f->ring.shared->host_waits_room, ring_room(&f->ring));
+}
+
+static inline bool
+must_wait(struct file *f, bool reader, size_t need)
+{
+	if (reader)
+		return !ring_used(&f->ring) && open_load(&f->ring.shared->write_open);
+	return ring_room(&f->ring) < need && open_load(&f->ring.shared->read_open);
 }
 
 /*
- * Sleeps until somebody at the other end makes progress.  The caller read `seen` before it looked
- * at the ring and found that it must wait; `ready` says whether that is still so.
+ * Waits until somebody at the other end makes progress, or for no longer than a turn of whoever is to be
+ * woken soon.  The caller read `seen` before it looked at the ring and found that it must wait.
  */
-static int
-ring_sleep(struct file *f, uint32_t slots[RING_WAITERS], uint32_t seen,
-	   bool (*must_wait)(struct file *f, size_t need), size_t need)
+static inline int
+ring_wait(struct file *f, bool reader, uint32_t seen, size_t need)
 {
-	uint64_t deadline = AEGIS_NEVER;
+	struct ring_shared *s = f->ring.shared;
+	uint32_t *slots = reader ? s->readers_waiting : s->writers_waiting;
+	bool noted = waiter_note(slots);
 	int err = 0;
 
-	if (!waiter_note(slots))
-		deadline = core_now_ns() + WAIT_SHORT_NS;
-	if (must_wait(f, need)) {
+	if (must_wait(f, reader, need)) {
 		host_kick_room(f);
-		err = wait_event(seen, deadline);
+		err = wait_event(seen, noted ? AEGIS_NEVER : core_now_ns() + WAIT_SHORT_NS, noted);
 	}
 	waiter_clear(slots);
 	return err;
 }
 
-static bool
-reader_must_wait(struct file *f, size_t need)
-{
-	(void)need;
-	return !ring_used(&f->ring) && open_load(&f->ring.shared->write_open);
-}
-
-static bool
-writer_must_wait(struct file *f, size_t need)
-{
-	return ring_room(&f->ring) < need && open_load(&f->ring.shared->read_open);
-}
-
-/* Moves what is there, at most what is left of io.  0: nothing is there; -EFAULT. */
-static int64_t
+/*
+ * Moves what is there, at most what is left of io; tail moves once, at the end.  0: nothing is there;
+ * -EFAULT.
+ */
+static inline int64_t
 ring_take(struct file *f, struct io *io)
 {
-	uint32_t n;
-	size_t got, done = 0;
-	uint8_t *at;
+	struct ring_shared *s = f->ring.shared;
+	uint64_t tail = __atomic_load_n(&s->tail, __ATOMIC_RELAXED);
+	uint64_t there = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE) - tail;
+	uint32_t size = f->ring.size, n = there <= size ? (uint32_t)there : 0, done = 0, start, k;
+	size_t got;
 
-	while (io->left) {
-		n = ring_peek(&f->ring, &at);
-		if (n > io->left)
-			n = (uint32_t)io->left;
-		if (!n)
+	if (n > io->left)
+		n = (uint32_t)io->left;
+	while (done < n) {
+		start = (uint32_t)(tail + done) & (size - 1);
+		k = n - done < size - start ? n - done : size - start;
+		got = io_put_run(io, f->ring.data + start, k);
+		done += (uint32_t)got;
+		if (got < k)
 			break;
-		got = io_put(io, at, n);
-		ring_consume(&f->ring, (uint32_t)got);
-		done += got;
-		if (got < n)
-			return done ? (int64_t)done : -EFAULT;
 	}
-	return (int64_t)done;
+	__atomic_store_n(&s->tail, tail + done, __ATOMIC_RELEASE);
+	return done < n && !done ? -EFAULT : (int64_t)done;
+}
+
+static bool
+ring_empty(const struct ring_shared *s)
+{
+	return __atomic_load_n(&s->head, __ATOMIC_RELAXED) ==
+	       __atomic_load_n(&s->tail, __ATOMIC_RELAXED);
+}
+
+/*
+ * The common transfer, straight through: the ring is between processes, the bytes lie in one piece, and
+ * nobody else is at this end of it.
+ */
+static inline int64_t
+run_take(struct file *f, uint64_t at, size_t n)
+{
+	struct ring_shared *s = f->ring.shared;
+	uint32_t size = f->ring.size, start, none = 0;
+	uint64_t tail, there;
+	bool moved;
+
+	if (ring_empty(s) ||
+	    !__atomic_compare_exchange_n(&s->read_lock, &none, control()->env, false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return 0;
+	tail = __atomic_load_n(&s->tail, __ATOMIC_RELAXED);
+	there = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE) - tail;
+	start = (uint32_t)tail & (size - 1);
+	n = there < n ? there : n;
+	moved = there - 1 < size && n <= size - start && !copy_out(at, f->ring.data + start, n);
+	if (moved)
+		__atomic_store_n(&s->tail, tail + n, __ATOMIC_RELEASE);
+	ring_unlock(&s->read_lock);
+	if (!moved)
+		return 0;
+	waiters_wake(s->writers_waiting);
+	return (int64_t)n;
+}
+
+/* Nothing is there, and somebody is to be woken soon: who it is may bring what is waited for. */
+static bool
+ring_turn(struct file *f)
+{
+	struct ring_shared *s = f->ring.shared;
+	bool looked;
+
+	if (!control()->soon || !ring_empty(s) || !open_load(&s->write_open) ||
+	    (file_flags(f) & LX_O_NONBLOCK) || !waiter_note(s->readers_waiting))
+		return false;
+	looked = !ring_empty(s) || core_hand();
+	waiter_clear(s->readers_waiting);
+	return looked;
+}
+
+int64_t
+pipe_read_run(struct file *f, uint64_t at, size_t n)
+{
+	int64_t got;
+
+	do
+		got = run_take(f, at, n);
+	while (!got && ring_turn(f));
+	return got;
+}
+
+int64_t
+pipe_write_run(struct file *f, uint64_t at, size_t n)
+{
+	struct ring_shared *s = f->ring.shared;
+	uint32_t size = f->ring.size, start, none = 0;
+	uint64_t head, there;
+	bool moved;
+
+	if (n > LX_PIPE_BUF || !open_load(&s->read_open) ||
+	    !__atomic_compare_exchange_n(&s->write_lock, &none, control()->env, false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+		return 0;
+	head = __atomic_load_n(&s->head, __ATOMIC_RELAXED);
+	there = head - __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE);
+	start = (uint32_t)head & (size - 1);
+	moved = there <= size - n && n <= size - start && !copy_in(f->ring.data + start, at, n);
+	if (moved)
+		__atomic_store_n(&s->head, head + n, __ATOMIC_RELEASE);
+	ring_unlock(&s->write_lock);
+	if (!moved)
+		return 0;
+	waiters_wake(s->readers_waiting);
+	return (int64_t)n;
 }
 
 int64_t
@@ -115,7 +202,7 @@ pipe_read(struct file *f, struct io *io)
 		bool open = open_load(&s->write_open);
 
 		got = 0;
-		if (ring_used(&f->ring)) {
+		if (!ring_empty(s)) {
 			ring_lock(&s->read_lock);
 			got = ring_take(f, io);
 			ring_unlock(&s->read_lock);
@@ -128,7 +215,7 @@ pipe_read(struct file *f, struct io *io)
 			return got;
 		if (file_flags(f) & LX_O_NONBLOCK)
 			return -EAGAIN;
-		err = ring_sleep(f, s->readers_waiting, seen, reader_must_wait, 0);
+		err = ring_wait(f, true, seen, 0);
 		if (err)
 			return err;
 	}
@@ -138,11 +225,14 @@ pipe_read(struct file *f, struct io *io)
  * Writes what there is room for; a whole of `atomic` bytes or nothing if that is not 0.
  * head moves once, at the end.  0: no room; -EFAULT.
  */
-static int64_t
+static inline int64_t
 ring_give(struct file *f, struct io *io, size_t atomic)
 {
-	uint32_t mask = f->ring.size - 1, room = ring_room(&f->ring), done = 0, start, n;
-	uint32_t head = (uint32_t)__atomic_load_n(&f->ring.shared->head, __ATOMIC_RELAXED);
+	struct ring_shared *s = f->ring.shared;
+	uint64_t head = __atomic_load_n(&s->head, __ATOMIC_RELAXED);
+	uint64_t there = head - __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE);
+	uint32_t size = f->ring.size, room = there <= size ? size - (uint32_t)there : 0;
+	uint32_t done = 0, start, n;
 	size_t got;
 
 	if (room < atomic)
@@ -150,14 +240,14 @@ ring_give(struct file *f, struct io *io, size_t atomic)
 	if (room > io->left)
 		room = (uint32_t)io->left;
 	while (done < room) {
-		start = (head + done) & mask;
-		n = room - done < f->ring.size - start ? room - done : f->ring.size - start;
-		got = io_get(io, f->ring.data + start, n);
+		start = (uint32_t)(head + done) & (size - 1);
+		n = room - done < size - start ? room - done : size - start;
+		got = io_get_run(io, f->ring.data + start, n);
 		done += (uint32_t)got;
 		if (got < n)
 			break;
 	}
-	ring_produce(&f->ring, done);
+	__atomic_store_n(&s->head, head + done, __ATOMIC_RELEASE);
 	return done < room && !done ? -EFAULT : (int64_t)done;
 }
 
@@ -193,14 +283,14 @@ pipe_write(struct file *f, struct io *io)
 		if (got > 0) {
 			done += (size_t)got;
 			waiters_wake(s->readers_waiting);
-			host_kick(f, &s->host_waits_data, UINT32_MAX);
+			if (f->host)
+				host_ask(f, &s->host_waits_data, UINT32_MAX);
 			continue;
 		}
 		if (!got && (file_flags(f) & LX_O_NONBLOCK))
 			got = -EAGAIN;
 		if (!got)
-			got = ring_sleep(f, s->writers_waiting, seen, writer_must_wait,
-					 atomic ? atomic : 1);
+			got = ring_wait(f, false, seen, atomic ? atomic : 1);
 		if (got)
 			break;
 	}

@@ -129,12 +129,66 @@ int64_t regular_seek(struct file *f, int64_t offset, int whence);
 void regular_stat(struct file *f, struct fs_stat *out);
 
 /* wait.c */
-int wait_event(uint32_t seen, uint64_t deadline);
-void ring_lock(uint32_t *word);
-void ring_unlock(uint32_t *word);
+/* hand: if somebody is to be woken soon, it gets the processor, and this is a look at most. */
+int wait_event(uint32_t seen, uint64_t deadline, bool hand);
+void ring_lock_wait(uint32_t *word);
 bool waiter_note(uint32_t slots[RING_WAITERS]);
-void waiter_clear(uint32_t slots[RING_WAITERS]);
-void waiters_wake(uint32_t slots[RING_WAITERS]);
+void waiter_clear_all(uint32_t slots[RING_WAITERS]);
+void waiters_wake_all(uint32_t slots[RING_WAITERS]);
+
+static inline void
+ring_lock(uint32_t *word)
+{
+	uint32_t none = 0;
+
+	if (!__atomic_compare_exchange_n(word, &none, control()->env, false, __ATOMIC_ACQUIRE,
+					 __ATOMIC_RELAXED))
+		ring_lock_wait(word);
+}
+
+/* With the barrier that waiters_wake needs behind it. */
+static inline void
+ring_unlock(uint32_t *word)
+{
+	__atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
+}
+
+static inline void
+waiter_clear(uint32_t slots[RING_WAITERS])
+{
+	if (ring_waiting(slots))
+		waiter_clear_all(slots);
+}
+
+static inline void
+waiters_wake(uint32_t slots[RING_WAITERS])
+{
+	if (ring_waiting(slots))
+		waiters_wake_all(slots);
+}
+
+/* io_put and io_get when all is in one range of the program, as it mostly is. */
+static inline size_t
+io_put_run(struct io *io, const void *from, size_t n)
+{
+	if (io->library || n > io->run || copy_out(io->at, from, n))
+		return io_put(io, from, n);
+	io->at += n;
+	io->run -= n;
+	io->left -= n;
+	return n;
+}
+
+static inline size_t
+io_get_run(struct io *io, void *to, size_t n)
+{
+	if (io->library || n > io->run || copy_in(to, io->at, n))
+		return io_get(io, to, n);
+	io->at += n;
+	io->run -= n;
+	io->left -= n;
+	return n;
+}
 #define WAIT_SHORT_NS 10000000ull /* between looks when no slot was free */
 
 /* machine.c */
@@ -144,6 +198,9 @@ bool random_hardware(uint64_t *out);
 uint64_t tty_signals_ignored(void);
 
 /* pipe.c */
+/* What is simple about most transfers, else 0: then the general ones below say what is. */
+int64_t pipe_read_run(struct file *f, uint64_t at, size_t n);
+int64_t pipe_write_run(struct file *f, uint64_t at, size_t n);
 int64_t pipe_read(struct file *f, struct io *io);
 int64_t pipe_write(struct file *f, struct io *io);
 uint32_t pipe_poll(struct file *f, bool note);

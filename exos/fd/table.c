@@ -38,7 +38,7 @@ entry_at(struct fd_table *t, uint32_t fd)
 }
 
 struct file *
-fd_file(int fd)
+fd_file_more(int fd)
 {
 	uint64_t *e = entry_at(fd_table(), (uint32_t)fd);
 

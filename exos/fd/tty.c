@@ -39,7 +39,7 @@ tty_file_read(struct file *f, struct io *io)
 			break;
 		if (nonblocking(f))
 			return -EAGAIN;
-		got = wait_event(seen, s.a ? s.a : AEGIS_NEVER);
+		got = wait_event(seen, s.a ? s.a : AEGIS_NEVER, false);
 		if (got)
 			return got;
 	}
@@ -70,7 +70,7 @@ chunk_write(struct file *f, size_t n)
 		if (got > 0)
 			got = -EIO;
 		if (!got || got == -EAGAIN)
-			got = nonblocking(f) ? -EAGAIN : wait_event(seen, AEGIS_NEVER);
+			got = nonblocking(f) ? -EAGAIN : wait_event(seen, AEGIS_NEVER, false);
 		if (got)
 			return done ? (int64_t)done : got;
 	}
@@ -110,7 +110,7 @@ tty_file_ioctl(struct file *f, uint32_t request, uint64_t argument)
 		if (size && tty_ioctl_reads(request) && copy_in(msg(0), argument, size))
 			return -EFAULT;
 		got = service(SVC_TTY_IOCTL, f->obj, request, argument, tty_signals_ignored());
-		if (got == -EAGAIN && wait_event(seen, AEGIS_NEVER))
+		if (got == -EAGAIN && wait_event(seen, AEGIS_NEVER, false))
 			return -LX_ERESTARTSYS;
 	} while (got == -EAGAIN);
 	if (got >= 0 && size && tty_ioctl_writes(request) && copy_out(argument, msg(0), size))

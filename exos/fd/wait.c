@@ -18,13 +18,15 @@
 #define LOCK_STUCK_NS 2000000000ull /* then take it in any case */
 
 int
-wait_event(uint32_t seen, uint64_t deadline)
+wait_event(uint32_t seen, uint64_t deadline, bool hand)
 {
+	if (hand && core_hand())
+		return 0;
 	return process_block(seen, deadline) == -LX_ERESTARTSYS ? -LX_ERESTARTSYS : 0;
 }
 
 void
-ring_lock(uint32_t *word)
+ring_lock_wait(uint32_t *word)
 {
 	uint32_t me = control()->env, holder = 0, first = 0;
 	uint64_t since = 0, now;
@@ -46,17 +48,16 @@ ring_lock(uint32_t *word)
 	}
 }
 
-/* With the barrier that waiters_wake needs behind it. */
-void
-ring_unlock(uint32_t *word)
+static uint32_t
+waiter_self(void)
 {
-	__atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
+	return ring_waiter(control()->env, control()->home_cpu);
 }
 
 bool
 waiter_note(uint32_t slots[RING_WAITERS])
 {
-	uint32_t me = control()->env, empty;
+	uint32_t me = waiter_self(), empty;
 
 	for (uint32_t i = 0; i < RING_WAITERS; i++) {
 		empty = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
@@ -74,27 +75,37 @@ waiter_note(uint32_t slots[RING_WAITERS])
 }
 
 void
-waiter_clear(uint32_t slots[RING_WAITERS])
+waiter_clear_all(uint32_t slots[RING_WAITERS])
 {
-	uint32_t me;
+	uint32_t self = waiter_self(), me;
 
 	for (uint32_t i = 0; i < RING_WAITERS; i++) {
-		me = control()->env;
-		if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) == me)
-			__atomic_compare_exchange_n(&slots[i], &me, 0, false, __ATOMIC_RELAXED,
-						    __ATOMIC_RELAXED);
+		if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) != self)
+			continue;
+		me = self;
+		__atomic_compare_exchange_n(&slots[i], &me, 0, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+		if (!ring_waiting(slots))
+			break;
 	}
 }
 
+/*
+ * Whoever can wait for its wake until this processor is left stays in its slot until it runs: should this
+ * process end before, the service finds it there, and wakes it.
+ */
 void
-waiters_wake(uint32_t slots[RING_WAITERS])
+waiters_wake_all(uint32_t slots[RING_WAITERS])
 {
-	uint32_t env;
+	uint32_t word, env;
 
 	for (uint32_t i = 0; i < RING_WAITERS; i++) {
-		if (!__atomic_load_n(&slots[i], __ATOMIC_RELAXED))
+		word = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
+		env = ring_waiter_env(word);
+		if (!env || (env < AEGIS_ENVS && core_wake_soon(env, ring_waiter_cpu(word))))
 			continue;
-		env = __atomic_exchange_n(&slots[i], 0, __ATOMIC_ACQ_REL);
+		word = __atomic_exchange_n(&slots[i], 0, __ATOMIC_ACQ_REL);
+		env = ring_waiter_env(word);
 		if (env && env < AEGIS_ENVS)
 			core_wake(env);
 	}

@@ -11,8 +11,8 @@
  * readers tail; several writers (or readers) exclude each other with the word write_lock (read_lock),
  * which holds the environment's number and is broken if that environment is gone.
  *
- * Waiting: an environment that must wait puts its number into a free slot of readers_waiting or
- * writers_waiting, looks at the ring again, and sleeps on its event count.  Who makes progress wakes
+ * Waiting: an environment that must wait puts its number, and the processor it waits on, into a free
+ * slot of readers_waiting or writers_waiting, looks at the ring again, and sleeps on its event count.  Who makes progress wakes
  * all that wait and clears the slots.  A slot lost to a race costs a spurious wake at most; if all are
  * taken the waiter sleeps with a short deadline.
  *
@@ -42,6 +42,37 @@ struct ring_shared {
 	uint32_t host_waits_data,
 		host_waits_room; /* host streams: kick the supervisor (service call) */
 };
+
+/* What stands in a slot; a word without a processor is that of one about whom nothing is known. */
+static inline uint32_t
+ring_waiter(uint32_t env, uint32_t cpu)
+{
+	return env | (cpu + 1) << 16;
+}
+
+static inline uint32_t
+ring_waiter_env(uint32_t word)
+{
+	return word & 0xffff;
+}
+
+/* UINT32_MAX: unknown. */
+static inline uint32_t
+ring_waiter_cpu(uint32_t word)
+{
+	return (word >> 16) - 1;
+}
+
+static inline bool
+ring_waiting(const uint32_t slots[RING_WAITERS])
+{
+	const uint64_t *pairs = (const void *)slots; /* aligned: see struct ring_shared */
+	uint64_t any = 0;
+
+	for (uint32_t i = 0; i < RING_WAITERS / 2; i++)
+		any |= __atomic_load_n(&pairs[i], __ATOMIC_RELAXED);
+	return any != 0;
+}
 
 struct ring {
 	struct ring_shared *shared;

@@ -19,6 +19,13 @@
 
 typedef int64_t file_move(struct file *f, struct io *io, const uint64_t *pos);
 
+/* Bytes that one call moves. */
+static size_t
+move_count(uint64_t n)
+{
+	return n < LX_MAX_RW_COUNT ? n : LX_MAX_RW_COUNT;
+}
+
 static int64_t
 range_move(struct call *c, file_move *move, const uint64_t *pos)
 {
@@ -30,20 +37,24 @@ range_move(struct call *c, file_move *move, const uint64_t *pos)
 		return -EBADF;
 	if (n > INT64_MAX)
 		return -EINVAL;
-	io_user(&io, c->a[1], n < LX_MAX_RW_COUNT ? n : LX_MAX_RW_COUNT);
+	io_user(&io, c->a[1], move_count(n));
 	return move(f, &io, pos);
 }
 
 int64_t
 sys_read(struct call *c)
 {
-	return range_move(c, file_read, NULL);
+	if (c->a[2] > INT64_MAX)
+		return fd_file((int)c->a[0]) ? -EINVAL : -EBADF;
+	return fd_read((int)c->a[0], c->a[1], move_count(c->a[2]));
 }
 
 int64_t
 sys_write(struct call *c)
 {
-	return range_move(c, file_write, NULL);
+	if (c->a[2] > INT64_MAX)
+		return fd_file((int)c->a[0]) ? -EINVAL : -EBADF;
+	return fd_write((int)c->a[0], c->a[1], move_count(c->a[2]));
 }
 
 static int64_t

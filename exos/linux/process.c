@@ -655,3 +655,10 @@ sys_setdomainname(struct call *c)
 	(void)c;
 	return -EPERM;
 }
+
+int64_t
+sys_waitid(struct call *c)
+{
+	(void)c;
+	return -ENOSYS;
+}

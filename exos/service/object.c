@@ -150,6 +150,8 @@ object_let_go(struct service *sv, struct proc *p, struct object *o, uint32_t ind
 	p->held_count--;
 	if (lives)
 		parts_unshare(sv, p, o);
+	else if (o->pipe)
+		pipe_wake(o->pipe, true, true); /* it may have owed a wake (core_wake_soon) */
 	if (!--o->refs)
 		object_free(sv, o);
 }

@@ -73,7 +73,7 @@ slots_wake(uint32_t *slot)
 		uint32_t env = __atomic_load_n(&slot[i], __ATOMIC_RELAXED);
 
 		if (env && (env = __atomic_exchange_n(&slot[i], 0, __ATOMIC_ACQ_REL)))
-			core_wake(env);
+			core_wake(ring_waiter_env(env));
 	}
 }
 

@@ -202,16 +202,6 @@ in_used(const struct stream *st)
 	return used <= st->ring.size ? (uint32_t)used : st->ring.size;
 }
 
-static bool
-waiting(const uint32_t slots[RING_WAITERS])
-{
-	for (uint32_t i = 0; i < RING_WAITERS; i++) {
-		if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED))
-			return true;
-	}
-	return false;
-}
-
 /* What the host may be granted now; 0: it is not worth a frame, or nobody wants it. */
 static uint32_t
 in_grant(const struct stream *st)
@@ -219,7 +209,8 @@ in_grant(const struct stream *st)
 	uint64_t taken = (uint64_t)in_used(st) + st->coming + st->credit;
 	uint32_t size = st->ring.size;
 
-	if (st->ended || st->closed || !(st->wanted || waiting(st->ring.shared->readers_waiting)))
+	if (st->ended || st->closed ||
+	    !(st->wanted || ring_waiting(st->ring.shared->readers_waiting)))
 		return 0;
 	return taken <= size && size - taken >= size / 4 ? size - (uint32_t)taken : 0;
 }
@@ -260,7 +251,7 @@ slots_wake(const struct domain *d, uint32_t slots[RING_WAITERS])
 			continue;
 		env = __atomic_exchange_n(&slots[i], 0, __ATOMIC_ACQ_REL);
 		if (env)
-			super_wake(d, env);
+			super_wake(d, ring_waiter_env(env));
 	}
 }
 

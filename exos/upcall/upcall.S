@@ -7,8 +7,9 @@
  *    with asynchronous upcalls deferred; frame->deferred says whether they were before.
  * 3. From resume_start to resume_rip the frame is intact and rsp points into it, so that an upcall which
  *    arrives there takes the frame over (aegis/fault.h).
- * 4. A context saved by core_leave is, from resume_rsp upwards: rbp, XSAVE area, [rbp:] FS base, r15
- *    r14 r13 r12 rbp rbx, return address.
+ * 4. A context saved by core_leave is, from resume_rsp upwards: FS base, r15 r14 r13 r12 rbp rbx, return
+ *    address; and the vector state in the XSAVE area of the core.  There is one such area, because
+ *    the state is always the program's, and the library changes none of it.
  */
 #include "../core/control_asm.h"
 
@@ -24,12 +25,11 @@ core_begin_entry:
 	movq	%gs:CONTROL_RESUME, %rsp
 	testq	%rsp, %rsp
 	jz	1f
-	popq	%rbp
+	movabsq	$VECTOR_AREA, %rcx
 	movl	%gs:CONTROL_XMASK, %eax
 	movl	%gs:CONTROL_XMASK + 4, %edx
-	xrstor64 (%rsp)
+	xrstor64 (%rcx)
 	movq	$0, %gs:CONTROL_RESUME
-	movq	%rbp, %rsp
 	popq	%rax
 	wrfsbase %rax
 	popq	%r15
@@ -49,7 +49,7 @@ core_begin_entry:
 	call	core_start
 	ud2
 
-/* Pushes the context of invariant 4; clobbers rax rcx rdx rbp r10. */
+/* Pushes the context of invariant 4; clobbers rax rcx rdx. */
 .macro CONTEXT_SAVE
 	pushq	%rbx
 	pushq	%rbp
@@ -59,23 +59,10 @@ core_begin_entry:
 	pushq	%r15
 	rdfsbase %rax
 	pushq	%rax
-	movq	%rsp, %rbp
-	movl	%gs:CONTROL_XSIZE, %eax
-	subq	%rax, %rsp
-	andq	$-64, %rsp
-	xorl	%eax, %eax
-	movq	%rax, 512(%rsp)
-	movq	%rax, 520(%rsp)
-	movq	%rax, 528(%rsp)
-	movq	%rax, 536(%rsp)
-	movq	%rax, 544(%rsp)
-	movq	%rax, 552(%rsp)
-	movq	%rax, 560(%rsp)
-	movq	%rax, 568(%rsp)
+	movabsq	$VECTOR_AREA, %rcx
 	movl	%gs:CONTROL_XMASK, %eax
 	movl	%gs:CONTROL_XMASK + 4, %edx
-	xsave64	(%rsp)
-	pushq	%rbp
+	xsave64	(%rcx)
 .endm
 
 /* int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c): 1 << 62 when begun again. */
@@ -91,15 +78,9 @@ core_leave:
 	movq	%r8, %rsi
 	movq	%r9, %rdx
 	syscall
-	/* An answer: the processor was not left. */
+	/* An answer: the processor was not left, and the kernel keeps what a function keeps. */
 	movq	$0, %gs:CONTROL_RESUME
-	leaq	8(%rbp), %rsp
-	popq	%r15
-	popq	%r14
-	popq	%r13
-	popq	%r12
-	popq	%rbp
-	popq	%rbx
+	addq	$56, %rsp
 	ret
 
 /*
@@ -113,9 +94,10 @@ core_snapshot:
 	CONTEXT_SAVE
 	movq	%rsi, %rdi
 	movq	%rsp, %rsi
+	movq	%rsp, %rbx
 	andq	$-16, %rsp
 	call	*%r8
-	leaq	8(%rbp), %rsp
+	leaq	8(%rbx), %rsp
 	popq	%r15
 	popq	%r14
 	popq	%r13

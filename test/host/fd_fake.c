@@ -160,9 +160,41 @@ core_wake(uint32_t env)
 	syscall(SYS_futex, events_of(env), FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/* As late as the contract allows: nothing may depend on a wake before the processor is left. */
+void
+core_soon_wake(void)
+{
+	uint32_t env = fake_control.soon;
+
+	fake_control.soon = 0;
+	core_wake(env);
+}
+
+bool
+core_wake_soon(uint32_t env, uint32_t cpu)
+{
+	if (cpu != fake_control.home_cpu)
+		return false;
+	if (fake_control.soon != env)
+		core_soon_wake();
+	fake_control.soon = env;
+	return true;
+}
+
+bool
+core_hand(void)
+{
+	if (!fake_control.soon)
+		return false;
+	core_soon_wake();
+	sched_yield();
+	return true;
+}
+
 void
 core_yield(void)
 {
+	core_soon_wake();
 	sched_yield();
 }
 
@@ -172,6 +204,7 @@ process_block(uint32_t seen, uint64_t deadline)
 	uint64_t now = core_now_ns(), left;
 	struct timespec t;
 
+	core_soon_wake();
 	if (fake_signal)
 		return -LX_ERESTARTSYS;
 	left = deadline > now ? deadline - now : 0;
@@ -492,6 +525,7 @@ fake_fork(void)
 void
 fake_exit(int status)
 {
+	core_soon_wake(); /* the service makes up for it */
 	for (uint32_t i = 0; i < FAKE_OBJECTS; i++)
 		while (fake_held[i / 64] >> (i % 64) & 1)
 			svc_call(&(struct svc){.op = SVC_CLOSE, .a = i});

@@ -133,8 +133,10 @@ pipe_end_close(struct fake_pipe *p, uint32_t type)
 	if (type == SVC_T_PIPE_WRITE && !--p->writers)
 		__atomic_store_n(&ring->write_open, 0, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < (int)RING_WAITERS; i++) {
-		core_wake(__atomic_exchange_n(&ring->readers_waiting[i], 0, __ATOMIC_SEQ_CST));
-		core_wake(__atomic_exchange_n(&ring->writers_waiting[i], 0, __ATOMIC_SEQ_CST));
+		core_wake(ring_waiter_env(
+			__atomic_exchange_n(&ring->readers_waiting[i], 0, __ATOMIC_SEQ_CST)));
+		core_wake(ring_waiter_env(
+			__atomic_exchange_n(&ring->writers_waiting[i], 0, __ATOMIC_SEQ_CST)));
 	}
 }
 
