@@ -19,3 +19,8 @@ build/libos/mini: $(MINI_OBJECTS) libos/mini/mini.ld
 		-Wl,-z,noexecstack -T libos/mini/mini.ld -o $@ $(MINI_OBJECTS)
 
 -include $(MINI_OBJECTS:.o=.d)
+
+# A program of ExOS that mini calls.
+build/libos/product: libos/product.c build/libexos.a
+	@mkdir -p $(@D)
+	$(CC) -O2 -static -Wall -Wextra -Werror -Iinclude -o $@ libos/product.c build/libexos.a
