@@ -47,7 +47,7 @@
 #define EXOS_HEAP          (EXOS_BASE + 0x120000)
 #define EXOS_HEAP_PAGES    160u
 #define EXOS_COPY          (EXOS_BASE + 0x1c0000)
-#define EXOS_COPY_PAGES    32u
+#define EXOS_COPY_PAGES    64u
 #define EXOS_USER_TOP      EXOS_ARENA /* programs live below */
 
 /*

@@ -73,6 +73,7 @@ frame_pin(struct space *s, uint32_t pfn, uint32_t queue)
 	hold = pfn < frame_count ? _hold_find(s, pfn) : NULL;
 	if (hold && (*hold & need) && frames[pfn].kind == FRAME_USER) {
 		atomic_fetch_add(&frames[pfn].refs, 1);
+		frame_clean(pfn);
 		st = AEGIS_OK;
 	}
 	lock_release(&s->lock);

@@ -4,7 +4,8 @@
  *
  * Owns: the directory and the holdings pages of spaces; a byte a frame, AEGIS_HOLD_*.
  *
- * 1. A byte is 0 exactly while the space does not hold the frame.  Each byte that is not 0
+ * 1. A byte is 0 exactly while the space does not hold the frame, and its group has its bit in
+ *    space.held when it is not; who looks for holdings looks at no other group.  Each byte that is not 0
  *    is one of the frame's refs (device registers, which never change owner, have none).
  * 2. READ is there whenever WRITE is.  A byte with neither is stripped: the rights were
  *    taken, some bindings are still to be broken; it gets no new bindings and no rights until
@@ -36,45 +37,38 @@ _hold_find(struct space *s, uint32_t pfn)
 	return page ? (uint8_t *)machine_frame(page) + pfn % AEGIS_HOLD_SPAN : NULL;
 }
 
-/* First word of the page at `word` that is not 0, or 512; 64 words are one step. */
-static uint32_t
-word_next(const uint64_t *words, uint32_t word, uint32_t *steps)
+uint32_t
+_hold_scan(const uint8_t *page, uint32_t at, uint32_t end)
 {
-	while (word < AEGIS_HOLD_SPAN / 8 && *steps) {
-		uint32_t stop = (word / 64 + 1) * 64;
+	while (at < end && !page[at]) {
+		bool word = at % 8 == 0 && at + 8 <= end &&
+			    *(const uint64_t *)(const void *)(page + at) == 0;
 
-		while (word < stop && words[word] == 0)
-			word++;
-		if (word < stop)
-			return word;
-		--*steps;
+		at += word ? 8 : 1;
 	}
-	return word;
+	return at;
 }
 
 uint32_t
 _hold_next(struct space *s, uint32_t pfn, uint32_t *steps)
 {
 	while (pfn < frame_count && *steps) {
-		uint8_t *hold = _hold_find(s, pfn);
-		uint32_t in_page = pfn % AEGIS_HOLD_SPAN;
-		uint32_t word;
+		uint32_t span = pfn / AEGIS_HOLD_SPAN, first = span * AEGIS_HOLD_SPAN;
+		uint32_t group = pfn % AEGIS_HOLD_SPAN / HOLD_GROUP, end = (group + 1) * HOLD_GROUP;
+		const uint8_t *page = _hold_find(s, first);
+		uint32_t at;
 
-		if (!hold) {
-			pfn += AEGIS_HOLD_SPAN - in_page;
+		if (!page) {
+			pfn = first + AEGIS_HOLD_SPAN;
 			continue;
 		}
-		if (*hold)
-			return pfn;
-		if (in_page % 8) {
-			pfn++;
-			continue;
+		if (s->held[span] >> group & 1) {
+			at = _hold_scan(page, pfn - first, end);
+			if (at < end)
+				return first + at < frame_count ? first + at : PFN_MAX;
+			--*steps;
 		}
-		word = word_next((uint64_t *)(void *)(hold - in_page), in_page / 8, steps);
-		if (word == in_page / 8)
-			pfn++;
-		else
-			pfn += word * 8 - in_page;
+		pfn = first + end;
 	}
 	return pfn < frame_count ? pfn : PFN_MAX;
 }
@@ -155,10 +149,10 @@ share_check(uint32_t pfn, uint8_t held, uint8_t need)
 }
 
 void
-_hold_give(uint8_t *hold, uint32_t pfn, uint8_t need)
+_hold_give(struct space *s, uint8_t *hold, uint32_t pfn, uint8_t need)
 {
 	if (!*hold)
-		atomic_fetch_add(&frames[pfn].refs, 1);
+		_hold_new(s, pfn);
 	*hold |= need;
 }
 
@@ -197,13 +191,12 @@ _mem_untype(struct space *s, uint32_t pfn)
 	struct frame *f = &frames[pfn];
 
 	assert(hold && *hold == 0);
-	if (f->kind != FRAME_TABLE || f->link)
-		machine_frame_clear(pfn);
 	lock_acquire(&mem_lock);
+	f->flags = f->kind == FRAME_TABLE && !f->link ? 0 : FRAME_DIRTY;
 	f->link = 0;
-	f->flags = 0;
 	f->kind = FRAME_USER;
 	lock_release(&mem_lock);
+	_hold_note(s, pfn);
 	*hold = HOLD_RIGHTS;
 }
 
@@ -333,7 +326,8 @@ _hold_bind(struct env *self, uint32_t cap, struct aegis_frame_rec rec)
 		if (kind == FRAME_DEVICE)
 			self->space->devices = 1;
 		else if (!*hold)
-			atomic_fetch_add(&frames[rec.pfn].refs, 1);
+			_hold_new(self->space, rec.pfn);
+		_hold_note(self->space, rec.pfn);
 		*hold |= hold_need(rec.flags);
 	}
 	lock_release(&mem_lock);
@@ -415,7 +409,7 @@ _frame_share(struct pair *p, struct aegis_frame_rec rec)
 		return AEGIS_NEED_TABLE;
 	if (hold_stripped(*hold))
 		return AEGIS_AGAIN;
-	_hold_give(hold, rec.pfn, hold_need(rec.flags));
+	_hold_give(p->to, hold, rec.pfn, hold_need(rec.flags));
 	return AEGIS_OK;
 }
 
@@ -487,6 +481,8 @@ _hold_supply(struct pair *p, struct aegis_frame_rec rec)
 		return st;
 	machine_frame_clear(rec.pfn);
 	frames[rec.pfn].link = p->to->number;
+	if (rec.flags >= p->to->spans)
+		p->to->spans = rec.flags + 1;
 	__atomic_store_n(&directory[rec.flags], rec.pfn, __ATOMIC_RELEASE);
 	return AEGIS_OK;
 }

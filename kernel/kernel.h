@@ -104,8 +104,8 @@ void node_unref_many(uint32_t node, uint32_t n);
 uint32_t node_top(void);        /* numbers of nodes are below this */
 void _node_bury(uint32_t node); /* if it is dead, its slots do not count any more.  node_lock */
 status _node_revoke(struct cap *slot, uint32_t flag); /* all but this slot is stale.  node_lock */
-void _slot_write(struct cap *slot, uint32_t node, uint32_t generation,
-		 uint32_t rights);       /* node_lock */
+/* node_lock */
+void _slot_write(struct cap *slot, uint32_t node, uint32_t generation, uint32_t rights);
 uint32_t revocation_refs(uint32_t node); /* cap_revoke.c: the revocation under way refers to it */
 bool revocation_finish(const struct env *e); /* a step of what e began; true: none is left */
 bool cap_invariants(void);
@@ -151,11 +151,12 @@ struct frame {
 	uint32_t guard;   /* node */
 	/* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
 	atomic_uint refs;
-	/* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins */
+	/* TABLE: entries in use; EXPOSED: env, 0 public; HOLD: space; USER: area pins;
+	 * FREE: generation of its last guard */
 	uint32_t link;
 };
 #define FRAME_DROP    (1u << 0) /* droppable */
-#define FRAME_DIRTY   (1u << 1) /* must be cleared before it changes owner */
+#define FRAME_DIRTY   (1u << 1) /* FREE, USER: has another's content; cleared before it is seen */
 #define FRAME_PUBLIC  (1u << 2) /* readable by anyone */
 #define FRAME_REVOKED (1u << 3) /* a revocation breaks its holdings now: not to be shared */
 extern struct frame *frames;
@@ -164,21 +165,27 @@ extern struct lock mem_lock;
 void mem_init(void); /* after the machine called mem_region for what there is */
 void mem_region(uint64_t start, uint64_t end);  /* usable memory, called by boot before mem_init */
 void mem_reserve(uint64_t start, uint64_t end); /* the same, but not free: kernel image, archive */
-enum frame_kind
-frame_kind(uint32_t pfn); /* of any number: FRAME_NONE or FRAME_DEVICE above memory */
+/* Of any number: FRAME_NONE or FRAME_DEVICE above memory. */
+enum frame_kind frame_kind(uint32_t pfn);
 /* At boot only: contiguous, cleared; panics. */
 uint32_t mem_kernel_alloc(uint32_t pages, enum frame_kind kind);
+/* The frame, of kind USER, is about to be seen by somebody: what another left is cleared.  True: it
+ * had to be. */
+bool frame_clean(uint32_t pfn);
 /* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
 struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
-void _mem_untype(struct space *s,
-		 uint32_t pfn); /* back: held READ WRITE by s, cleared; space.lock */
-void mem_release(uint32_t pfn); /* one reference less; the last frees */
+/* Back: held READ WRITE by s; what it was is not seen any more.  space.lock */
+void _mem_untype(struct space *s, uint32_t pfn);
+void mem_release(uint32_t pfn);                     /* one reference less; the last frees */
 void mem_release_many(uint32_t *pfns, uint32_t n);  /* the same for each; overwrites pfns */
 uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */
 bool mem_invariants(void);
 
 /* ---- space.c, tlb.c: address spaces and bindings ---- */
+#define SPANS 1024u /* entries of a space's directory */
+#define HOLD_GROUP \
+	((AEGIS_HOLD_SPAN + 15u) / 16u) /* frames of a span for which space.held has a bit */
 struct space {
 	struct lock lock;
 	uint32_t number, generation;
@@ -201,7 +208,11 @@ struct space {
 	uint32_t devices;   /* it has held device registers */
 	/* Page table that protect.c used last, and the last byte that it translates; 0: none. */
 	uint64_t table_last_va, *table_last;
+	uint32_t spans;     /* entries of the directory from this on are 0 */
+	/* Bit n: some byte of group n of the span's holdings page may be not 0. */
+	uint16_t held[SPANS];
 };
+_Static_assert(sizeof(struct space) <= PAGE, "a space object is one frame");
 #define SPACES AEGIS_ENVS
 struct space *space_find(uint32_t number); /* NULL: none.  It stays until space_put */
 void space_put(struct space *s);
@@ -260,11 +271,8 @@ struct env {
 	/* state: AEGIS_STATE_*, env.lock */
 	uint32_t state;
 	uint32_t cpu; /* that runs it or will */
-	enum {
-		SAVED_NONE,
-		SAVED_FULL,
-		SAVED_CALL
-	} saved;               /* regs, fs, gs, pkru; FULL: and vector */
+	/* regs, fs, gs, pkru; FULL: and vector */
+	enum { SAVED_NONE, SAVED_FULL, SAVED_CALL } saved;
 	bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
 	bool returns_to_sleep; /* entered by transfer out of that sleep, not returned since */
 	uint32_t kill;     /* reason for which the processor that runs it is to end it, 0: none */
@@ -307,8 +315,8 @@ struct env *env_boot(struct space *s); /* the first: every capability in slot 0 
 struct env *current(void);             /* of this processor, NULL: idle */
 /* cap opens env with rights, or is AEGIS_SELF and env the caller: *out, locked. */
 status env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out);
-_Noreturn void env_end(struct env *e, uint32_t reason, const struct regs *at,
-		       uint64_t addr); /* current */
+/* e, current, ends for this reason, which came up at these registers. */
+_Noreturn void env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr);
 /* e will end for this reason, as soon as a processor gets to it.  env.lock held. */
 void _env_abort(struct env *e, uint32_t reason);
 /* Address of n bytes at offset in the current environment's area, inside one page; NULL: outside. */
@@ -348,8 +356,8 @@ extern struct aegis_system_page *system_page;
 extern uint32_t system_frame; /* main.c */
 void cpu_init(void);
 _Noreturn void cpu_next(void); /* nobody runs here: run somebody, or halt */
-void
-cpu_leave(struct env *e); /* e, current, stops running here: account its time.  env.lock held */
+/* e, current, stops running here: its time is accounted.  env.lock held */
+void cpu_leave(struct env *e);
 void cpu_enter(struct env *e);   /* e becomes current: space, context.  env.lock held */
 void cpu_ready(struct env *e);   /* e may run: queue it, tell its processor.  env.lock held */
 void cpu_unready(struct env *e); /* out of ring and heap.  env.lock held */

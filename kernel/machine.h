@@ -55,8 +55,8 @@ void machine_set_pkru(uint32_t pkru);
 #endif
 
 /* Memory.  Frames are reached through the kernel's own mapping of all memory. */
-void machine_space_load(
-	uint32_t root_pfn); /* this processor translates through this table; 0: the kernel's */
+/* This processor translates through this table; 0: the kernel's. */
+void machine_space_load(uint32_t root_pfn);
 void machine_space_init(uint32_t root_pfn); /* kernel half and window into a cleared top table */
 
 /* Processors. */

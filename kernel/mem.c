@@ -9,9 +9,11 @@
  *    pins of areas + 1 while it is a kernel object.  At 0 the frame is free.
  * 3. A frame in use by environments has a guard (node.refs counts it) and an account (it was
  *    charged). Frames of account 0 are the kernel's own, from boot, and never free.
- * 4. A frame is cleared between owners: when it is allocated, unless it is known to be zero.
- *    Freeing is cheap that way, and a frame is free only after every processor forgot its
- *    bindings, because a holding goes only after its bindings did.
+ * 4. Nobody sees what another owner left in a frame.  One that may have such content is DIRTY from
+ *    its release until it is cleared: when it is first bound or given to a device (frame_clean), or
+ *    becomes a kernel object; so a frame that is never looked at costs nothing.  The owner is the
+ *    guard: a frame that was freed under a name may come back under it as it is, if the caller asks.
+ *    A frame is free only after every processor forgot its bindings.
  * 5. span_free counts the set bits of each span; no bit is set below span_word in its span.
  *
  * Exposed: the bitmap (system page: free_map_frame), readable by all.  Revoked: holdings, by
@@ -23,7 +25,7 @@
 #include "tlb.h"
 
 #define SPAN_WORDS (AEGIS_HOLD_SPAN / 64)
-#define ALLOC_MAX  32u   /* frames that one call allocates, because of the clearing */
+#define ALLOC_MAX  64u   /* frames that one call allocates */
 #define RUN_WORDS  4096u /* words of the bitmap that one call searches for a run */
 #define PIECES     64u
 
@@ -251,15 +253,20 @@ frame_kind(uint32_t pfn)
 
 /* ---- giving back ---- */
 
-/* Only a table that is empty is known to be zero.  mem_lock held. */
+/*
+ * Only a table that is empty is known to be zero.  The content of memory stays its guard's, for as
+ * long as that name has this generation; that of kernel objects is nobody's.  mem_lock held.
+ */
 static inline void
 _frame_empty(struct frame *f, uint32_t pfn)
 {
+	bool own = f->kind == FRAME_USER && !(f->flags & FRAME_DIRTY);
+
 	f->flags = f->kind == FRAME_TABLE && !f->link ? 0 : FRAME_DIRTY;
 	f->kind = FRAME_FREE;
 	f->account = 0;
-	f->guard = 0;
-	f->link = 0;
+	f->guard = own ? f->guard : 0;
+	f->link = own ? nodes[f->guard].generation : 0;
 	bit_set(pfn);
 }
 
@@ -478,7 +485,7 @@ frames_take(struct taking *t, struct batch b)
 	return st;
 }
 
-/* Frames that were taken and found no owner.  Their contents are still zero. */
+/* Frames that were taken and found no owner. */
 static void
 frames_return(const uint32_t *pfns, uint32_t n)
 {
@@ -491,15 +498,22 @@ frames_return(const uint32_t *pfns, uint32_t n)
 	lock_release(&mem_lock);
 }
 
-static void
-frames_clear(const uint32_t *pfns, uint32_t n)
+bool
+frame_clean(uint32_t pfn)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (!(frames[pfns[i]].flags & FRAME_DIRTY))
-			continue;
-		machine_frame_clear(pfns[i]);
-		frames[pfns[i]].flags = 0;
-	}
+	struct frame *f = &frames[pfn];
+	bool dirty;
+
+	if (!(__atomic_load_n(&f->flags, __ATOMIC_ACQUIRE) & FRAME_DIRTY))
+		return false;
+	/* Two spaces may hold it: whoever comes second waits until it is clear. */
+	lock_acquire(&mem_lock);
+	dirty = f->flags & FRAME_DIRTY;
+	if (dirty)
+		machine_frame_clear(pfn);
+	__atomic_store_n(&f->flags, f->flags & (uint8_t)~FRAME_DIRTY, __ATOMIC_RELEASE);
+	lock_release(&mem_lock);
+	return dirty;
 }
 
 /* Gives the taken frames to the caller's space: with node_lock, because a guard is made.  */
@@ -507,10 +521,11 @@ static status
 frames_own(struct env *self, uint32_t cap, const struct taking *t)
 {
 	struct space *s = t->space;
+	bool used = t->flags & AEGIS_ALLOC_USED;
 	status node;
 
 	lock_acquire(&node_lock);
-	node = cap_node(self, cap, AEGIS_ALLOC);
+	node = cap_node(self, cap, AEGIS_ALLOC | (used ? AEGIS_READ : 0));
 	if (node < 0) {
 		lock_release(&node_lock);
 		return node;
@@ -522,10 +537,12 @@ frames_own(struct env *self, uint32_t cap, const struct taking *t)
 		struct frame *f = &frames[t->pfn[i]];
 
 		assert(hold && *hold == 0);
+		if (used && f->guard == (uint32_t)node && f->link == nodes[node].generation)
+			f->flags = 0;
 		f->account = (uint16_t)self->account;
 		f->guard = (uint32_t)node;
 		f->link = 0;
-		f->flags = 0;
+		_hold_note(s, t->pfn[i]);
 		atomic_store_explicit(&f->refs, 1, memory_order_relaxed);
 		__atomic_store_n(&f->kind, FRAME_USER, __ATOMIC_RELEASE);
 		*hold = AEGIS_HOLD_READ | AEGIS_HOLD_WRITE;
@@ -565,7 +582,7 @@ sys_mem_alloc(uint32_t cap, uint32_t area, uint32_t n, uint32_t flags)
 	struct batch b;
 	status st;
 
-	if ((flags & ~(AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE)) ||
+	if ((flags & ~(AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE | AEGIS_ALLOC_USED)) ||
 	    !batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
 	if (n == 0)
@@ -581,7 +598,6 @@ sys_mem_alloc(uint32_t cap, uint32_t area, uint32_t n, uint32_t flags)
 		return AEGIS_LIMIT;
 	st = frames_take(&t, b);
 	if (t.got) {
-		frames_clear(t.pfn, t.got);
 		st = frames_own(self, cap, &t);
 		if (st != AEGIS_OK) {
 			frames_return(t.pfn, t.got);

@@ -12,8 +12,9 @@
  *    nothing.
  * 3. dying is set once, with envs 0, and then no processor translates through the space (it
  *    is told to load another table), so that its frames can go without a look at its bindings.
- * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the
- *    holdings, then through the tables; when all are released the object goes.
+ * 4. A destroy goes on in bounded steps, by anyone: space.progress counts through the spans of
+ *    the holdings, of which it looks at the groups in space.held, then the tables go; when all are
+ *    released the object goes.
  *
  * Locks: table_lock, inside every other, for the table and the first count; space.lock for the
  * rest. Exposed: the window (tables), holdings pages.  Revoked: by capability, mem_unshare and
@@ -293,49 +294,78 @@ release_add(struct releases *r, uint32_t pfn)
 	r->pfn[r->n++] = pfn;
 }
 
-/* Holdings from s->progress on, and each holdings page after its last.  True: all are gone. */
+/* What one group of a holdings page holds. */
+static void
+_group_release(uint8_t *page, uint32_t first, uint32_t group, struct releases *r, uint32_t *steps)
+{
+	uint32_t at = group * HOLD_GROUP, end = at + HOLD_GROUP, held = 0;
+
+	while ((at = _hold_scan(page, at, end)) < end) {
+		page[at] = 0;
+		held++;
+		release_add(r, first + at++);
+	}
+	held /= 4;
+	*steps -= held + 1 < *steps ? held + 1 : *steps;
+}
+
+/* Holdings of spans from s->progress on, and each holdings page after its last.  True: all are gone. */
 static bool
 _holdings_release(struct space *s, struct releases *r, uint32_t *steps)
 {
 	uint32_t *directory = machine_frame(s->directory);
-	uint32_t at = (uint32_t)s->progress;
 
-	while (at < PFN_MAX && *steps) {
-		uint32_t span = at / AEGIS_HOLD_SPAN;
-		uint8_t *hold;
+	for (; s->progress < s->spans; s->progress++) {
+		uint32_t span = (uint32_t)s->progress;
 
-		at = _hold_next(s, at, steps);
-		hold = _hold_find(s, at);
-		if (hold && *hold) {
-			*hold = 0;
-			release_add(r, at++);
+		for (; s->held[span]; s->held[span] &= (uint16_t)(s->held[span] - 1)) {
+			if (!*steps)
+				return false;
+			_group_release(machine_frame(directory[span]), span * AEGIS_HOLD_SPAN,
+				       (uint32_t)__builtin_ctz(s->held[span]), r, steps);
 		}
-		for (; span < at / AEGIS_HOLD_SPAN; span++) {
-			if (!directory[span])
-				continue;
+		if (directory[span])
 			release_add(r, directory[span]);
-			directory[span] = 0;
-		}
+		directory[span] = 0;
 	}
-	s->progress = at;
-	return at >= PFN_MAX;
+	return true;
 }
 
-/* Frees the tables below `table`, of `level`; entries of page tables do not matter any more. */
+/* Index of an entry that is not 0, from i on, or n. */
+static uint32_t
+entry_next(const uint64_t *entries, uint32_t i, uint32_t n)
+{
+	for (; i < n; i++) {
+		const uint64_t *e = entries + i;
+
+		if (*e)
+			break;
+		while (i + 8 < n && !(e[1] | e[2] | e[3] | e[4] | e[5] | e[6] | e[7] | e[8])) {
+			i += 8;
+			e += 8;
+		}
+	}
+	return i;
+}
+
+/*
+ * Frees the tables below `table`, of `level`; entries of page tables do not matter any more.  What is
+ * behind the last entry in use is not looked at.
+ */
 static bool
 _tables_release(uint32_t table, uint32_t level, struct releases *r, uint32_t *steps)
 {
 	uint64_t *entries = machine_frame(table);
 	uint32_t n = level == 4 ? WINDOW_ENTRY : 512;
 
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t child;
+	for (uint32_t i = 0; frames[table].link && (i = entry_next(entries, i, n)) < n; i++) {
+		uint32_t child = pte_pfn(entries[i]);
 
-		if (!entries[i])
+		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE)) {
+			entries[i] = 0;
+			frames[table].link--;
 			continue;
-		child = pte_pfn(entries[i]);
-		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE))
-			continue;
+		}
 		if (*steps < 16)
 			return false;
 		*steps -= 16;
@@ -436,7 +466,7 @@ boot_own(uint32_t pfn, enum frame_kind kind)
 	if (f->kind == FRAME_NONE)
 		atomic_store(&f->refs, 1);
 	f->kind = (uint8_t)kind;
-	f->flags = FRAME_DIRTY;
+	f->flags = 0;
 	f->link = 0;
 	f->guard = NODE_ROOT;
 	f->account = 1;
@@ -466,6 +496,7 @@ space_boot(void)
 	for (uint32_t span = 0; span * AEGIS_HOLD_SPAN < frame_count; span++) {
 		directory[span] = boot_frame(FRAME_HOLD);
 		frames[directory[span]].link = s->number;
+		s->spans = span + 1;
 	}
 	return s;
 }
@@ -479,6 +510,7 @@ space_boot_hold(struct space *s, uint32_t pfn, uint32_t n)
 		assert(frames[i].kind == FRAME_KERNEL || frames[i].kind == FRAME_NONE);
 		boot_own(i, FRAME_USER);
 		*_hold_find(s, i) = HOLD_RIGHTS;
+		_hold_note(s, i);
 	}
 	lock_release(&s->lock);
 }
@@ -510,8 +542,9 @@ space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 	if (frames[pfn].kind == FRAME_KERNEL || frames[pfn].kind == FRAME_NONE) {
 		boot_own(pfn, FRAME_USER);
 		*hold = HOLD_RIGHTS;
+		_hold_note(s, pfn);
 	} else if (*hold == 0) {
-		atomic_fetch_add(&frames[pfn].refs, 1);
+		_hold_new(s, pfn);
 		*hold = AEGIS_HOLD_READ;
 	}
 	_boot_tables(s, va);

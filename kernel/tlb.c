@@ -22,6 +22,7 @@
 
 #define TABLES_MAX  32u   /* tables that one call supplies, because of the clearing */
 #define WRITE_STEPS 4096u /* entries that one call writes */
+#define CLEARS_MAX  32u   /* frames that one call clears for their first binding */
 
 #define PROT_WRITE \
 	(PROT_RWX | AEGIS_BIND_GUARANTEED | AEGIS_BIND_LARGE | AEGIS_BIND_UNCACHED | PROT_KEYS)
@@ -148,9 +149,9 @@ struct writer {
 	uint64_t region; /* va / AEGIS_LARGE_PAGE for which table is the page table; ~0: none */
 	uint64_t *table;
 	uint32_t table_pfn;
-	uint32_t tables;
+	uint32_t tables, steps, cleared;
 	struct hold_cache to, from;
-	/* What the last record passed: like ones need no more than _run_fast. */
+	/* What the last record passed: like ones need no more than _step. */
 	uint32_t prot; /* 0: nothing */
 	uint64_t bits;
 };
@@ -186,11 +187,19 @@ _frame_check(struct writer *w, uint32_t pfn, uint32_t prot, uint8_t **hold)
 	return kind_check(frame_kind(pfn), prot);
 }
 
+/* The frame, of which _frame_check said that it may be bound, is fit to be seen. */
+static inline void
+_frame_show(struct writer *w, uint32_t pfn)
+{
+	if (pfn < frame_count && frames[pfn].kind == FRAME_USER)
+		w->cleared += frame_clean(pfn);
+}
+
 static inline void
 _frame_count(struct writer *w, uint32_t pfn, uint32_t prot, uint8_t *hold)
 {
 	if (w->pair.from != w->pair.to)
-		_hold_give(hold, pfn, hold_need(prot));
+		_hold_give(w->pair.to, hold, pfn, hold_need(prot));
 	*hold = (uint8_t)(*hold + 1);
 }
 
@@ -234,6 +243,7 @@ _page_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	}
 	if ((prot & AEGIS_BIND_GUARANTEED) && !_hold_pin_allowed(w->pair.to, *hold))
 		return AEGIS_LIMIT;
+	_frame_show(w, pfn);
 	_frame_count(w, pfn, prot, hold);
 	if (prot & AEGIS_BIND_GUARANTEED)
 		_hold_pin(w->pair.to, hold);
@@ -266,6 +276,9 @@ _large_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 		st = _frame_check(w, pfn + i, prot, &hold);
 		if (st != AEGIS_OK)
 			return st;
+		_frame_show(w, pfn + i);
+		if (w->cleared >= CLEARS_MAX)
+			return AEGIS_AGAIN;
 	}
 	table = _table_find(w->pair.to, va, 2, &table_pfn, &size, &large);
 	if (!table)
@@ -319,108 +332,195 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 }
 
 /*
- * The common case of _page_bind, with no doubts left, for up to n records of one page of the area:
- * same protection and page table as the record before, frames of memory of the same span, nothing
- * bound there.  Answers how many it did; _page_bind decides about the next.
+ * One page more, where rights, protection and table are as before: the frame is plain memory, the giver
+ * has the rights, nothing is bound there.  `more` is what the holding has afterwards, besides its count.
+ * Answers false, or with a new guarantee *pins is one AEGIS_HOLD_PIN more.
  */
-static inline uint32_t
-_run_fast(struct writer *w, const uint8_t *records, uint32_t n, bool foreign)
+static inline __attribute__((always_inline)) bool
+_step(uint8_t *hold, const uint8_t *giver, struct frame *f, uint64_t *pte, uint64_t entry,
+      uint32_t more, uint32_t *pins)
 {
-	const uint32_t prot = w->prot, span = w->to.span;
-	const uint64_t bits = w->bits, region = w->region;
-	const uint8_t need = hold_need(prot);
-	uint64_t *const table = w->table;
-	uint8_t *const page = w->to.page;
-	uint32_t i;
+	const uint32_t h = *hold, rights = more & HOLD_RIGHTS;
 
-	for (i = 0; i < n; i++) {
-		const volatile struct aegis_bind *r =
-			(const struct aegis_bind *)(const void *)records;
-		uint64_t va = r->va, *pte;
-		uint32_t pfn = r->pfn, h;
-
-		if (r->prot != prot || va / AEGIS_LARGE_PAGE != region || va % PAGE ||
-		    pfn / AEGIS_HOLD_SPAN != span)
-			break;
-		pte = &table[va / PAGE % 512];
-		if (*pte)
-			break;
-		h = page[pfn % AEGIS_HOLD_SPAN];
-		/* READ is the highest bit and WRITE the next: more rights are a greater number. */
-		if (foreign) {
-			if (w->from.page[pfn % AEGIS_HOLD_SPAN] < need || (h && h < need) ||
-			    frames[pfn].kind != FRAME_USER || (frames[pfn].flags & FRAME_REVOKED))
-				break;
-		} else {
-			if (h < need ||
-			    ((prot & AEGIS_BIND_EXEC) && frames[pfn].kind != FRAME_USER))
-				break;
-		}
-		if (!((h + 1) & AEGIS_HOLD_COUNT))
-			break;
-		if (foreign && !h) {
-			atomic_fetch_add(&frames[pfn].refs, 1);
-			h = need;
-		}
-		page[pfn % AEGIS_HOLD_SPAN] = (uint8_t)(h + 1);
-		__atomic_store_n(pte, (uint64_t)pfn << AEGIS_PAGE_SHIFT | bits, __ATOMIC_RELEASE);
-		records += sizeof(struct aegis_bind);
-	}
-	if (i)
-		frames[w->table_pfn].link += i;
-	return i;
+	/* READ is the highest bit and WRITE the next: more rights are a greater number. */
+	if (*giver < rights || (h && h < rights) || !((h + 1) & AEGIS_HOLD_COUNT) || *pte ||
+	    f->kind != FRAME_USER || (f->flags & (FRAME_DIRTY | FRAME_REVOKED)))
+		return false;
+	if (!h)
+		atomic_fetch_add(&f->refs, 1);
+	*pins += more & ~h & AEGIS_HOLD_PIN;
+	*hold = (uint8_t)((h | more) + 1);
+	__atomic_store_n(pte, entry, __ATOMIC_RELEASE);
+	return true;
 }
 
-/* Records of the batch, of which `left` remain, that need no more thought. */
+/* Up to n pages from va and pfn on, which lie in one table and one span. */
+static __attribute__((noinline)) uint32_t
+_run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
+{
+	struct space *s = w->pair.to;
+	const uint32_t in_span = pfn % AEGIS_HOLD_SPAN;
+	const uint32_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
+	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins;
+	const uint32_t more = hold_need(w->prot) | pin;
+	uint8_t *hold = w->to.page + in_span;
+	const uint8_t *giver = w->pair.from == s ? hold : w->from.page + in_span;
+	uint64_t *pte = &w->table[va / PAGE % 512];
+	uint64_t entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
+	struct frame *f = &frames[pfn];
+	uint32_t done, pins = 0;
+
+	if (pin && s->pinned + n > most)
+		n = s->pinned < most ? most - s->pinned : 0;
+	for (done = 0; done < n; done++, entry += PAGE) {
+		if (!_step(hold++, giver++, f++, pte++, entry, more, &pins))
+			break;
+	}
+	s->pinned += pins / AEGIS_HOLD_PIN;
+	for (uint32_t at = in_span; at < in_span + done; at += HOLD_GROUP)
+		_hold_note(s, pfn + (at - in_span));
+	if (done)
+		_hold_note(s, pfn + done - 1);
+	frames[w->table_pfn].link += done;
+	return done;
+}
+
+static bool
+fast_possible(const struct writer *w)
+{
+	return w->prot && (w->pair.from == w->pair.to || w->from.span == w->to.span);
+}
+
+/*
+ * The common case of _page_bind, with no doubts left: protection, page table and span of holdings as
+ * before, frames of plain memory, nothing bound there.  Both answer how many pages they did; _page_bind
+ * decides about the next.  First the records of the batch, of which `left` remain.
+ */
 static uint32_t
 _batch_fast(struct writer *w, const struct batch *b, uint32_t left)
 {
-	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind);
+	const volatile struct aegis_bind *r = (const void *)b->at;
+	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind), i;
 
-	n = n < left ? n : left;
-	if (!w->prot)
+	if (!fast_possible(w))
 		return 0;
-	if (w->pair.from == w->pair.to)
-		return _run_fast(w, b->at, n, false);
-	return w->from.span == w->to.span ? _run_fast(w, b->at, n, true) : 0;
+	n = n < left ? n : left;
+	for (i = 0; i < n; i++, r++) {
+		uint64_t va = r->va;
+		uint32_t pfn = r->pfn;
+
+		if (r->prot != w->prot || va / AEGIS_LARGE_PAGE != w->region || va % PAGE ||
+		    pfn / AEGIS_HOLD_SPAN != w->to.span || !_run_steps(w, va, pfn, 1))
+			break;
+	}
+	return i;
 }
 
-/* What _run_fast may assume after _page_bind succeeded. */
+/* The same for n consecutive pages and frames. */
+static uint32_t
+_pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
+{
+	uint32_t table_left = 512 - (uint32_t)(va / PAGE % 512);
+	uint32_t span_left = AEGIS_HOLD_SPAN - pfn % AEGIS_HOLD_SPAN;
+
+	if (!fast_possible(w) || va / AEGIS_LARGE_PAGE != w->region ||
+	    pfn / AEGIS_HOLD_SPAN != w->to.span)
+		return 0;
+	n = n < table_left ? n : table_left;
+	return _run_steps(w, va, pfn, n < span_left ? n : span_left);
+}
+
+/* What these may assume after _page_bind succeeded. */
 static void
 _fast_prepare(struct writer *w, uint32_t prot)
 {
-	bool plain = !(prot & (AEGIS_BIND_GUARANTEED | AEGIS_BIND_UNCACHED)) && w->region &&
-		     !w->pair.to->devices && !w->pair.from->devices;
+	bool plain = !(prot & AEGIS_BIND_UNCACHED) && w->region && !w->pair.to->devices &&
+		     !w->pair.from->devices;
 
 	w->prot = plain ? prot : 0;
 	w->bits = pte_compose(0, prot, w->nx);
 }
 
-static status
-_record_write(struct writer *w, struct aegis_bind rec)
+static bool
+write_enough(const struct writer *w)
 {
+	return w->tables >= TABLES_MAX || w->steps >= WRITE_STEPS || w->cleared >= CLEARS_MAX;
+}
+
+/* The pages of one record, which is narrowed to what is left of it. */
+static status
+_pages_bind(struct writer *w, struct aegis_bind *rec)
+{
+	uint32_t prot = rec->prot & ~PROT_MORE, left = 1 + (rec->prot & PROT_MORE) / PROT_ONE;
+	status st = AEGIS_OK;
+
+	while (left) {
+		uint32_t n = 1;
+
+		if (w->steps && write_enough(w)) {
+			st = AEGIS_AGAIN;
+			break;
+		}
+		st = _page_bind(w, rec->va, rec->pfn, prot);
+		if (st != AEGIS_OK)
+			break;
+		if (prot != w->prot)
+			_fast_prepare(w, prot);
+		if (left > 1)
+			n += _pages_fast(w, rec->va + PAGE, rec->pfn + 1, left - 1);
+		rec->va += n * PAGE;
+		rec->pfn += n;
+		w->steps += n;
+		left -= n;
+	}
+	if (left)
+		rec->prot = prot | AEGIS_BIND_MORE(left - 1);
+	return st;
+}
+
+static status
+_record_write(struct writer *w, volatile struct aegis_bind *at)
+{
+	struct aegis_bind rec = {at->va, at->pfn, at->prot};
+	uint64_t va = rec.va;
 	status st;
 
 	if (rec.prot & AEGIS_BIND_TABLE)
 		return _table_supply(w, rec.va, rec.pfn, rec.prot);
-	st = prot_check(rec.prot, PROT_WRITE, w->pair.to->flags);
+	st = prot_check(rec.prot & ~PROT_MORE, PROT_WRITE, w->pair.to->flags);
 	if (st != AEGIS_OK)
 		return st;
-	if (rec.prot & AEGIS_BIND_LARGE)
-		return _large_bind(w, rec.va, rec.pfn, rec.prot);
-	st = _page_bind(w, rec.va, rec.pfn, rec.prot);
-	if (st == AEGIS_OK && rec.prot != w->prot)
-		_fast_prepare(w, rec.prot);
+	if (rec.prot & AEGIS_BIND_LARGE) {
+		w->steps += LARGE_PAGES;
+		return rec.prot & PROT_MORE ? AEGIS_BAD_ARG
+					    : _large_bind(w, rec.va, rec.pfn, rec.prot);
+	}
+	st = _pages_bind(w, &rec);
+	if (st != AEGIS_OK && rec.va != va) {
+		at->va = rec.va;
+		at->pfn = rec.pfn;
+		at->prot = rec.prot;
+	}
 	return st;
+}
+
+static void
+writer_start(struct writer *w)
+{
+	flush_start(&w->flush, w->pair.to, w->pair.from);
+	w->nx = machine_pte_nx();
+	w->region = ~0ul;
+	w->tables = w->steps = w->cleared = w->prot = 0;
+	w->to = w->from = (struct hold_cache)HOLD_CACHE;
 }
 
 status
 sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
-	uint32_t i, steps = 0;
 	struct writer w;
 	struct batch b;
+	uint32_t i;
 	status st;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_bind)))
@@ -428,22 +528,14 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	st = pair_lock(self, cap, space, &w.pair);
 	if (st != AEGIS_OK)
 		return st;
-	flush_start(&w.flush, w.pair.to, w.pair.from);
-	w.nx = machine_pte_nx();
-	w.region = ~0ul;
-	w.tables = w.prot = 0;
-	w.to = w.from = (struct hold_cache)HOLD_CACHE;
+	writer_start(&w);
 	if (n > AEGIS_BATCH_STEPS)
 		n = AEGIS_BATCH_STEPS;
-	for (i = 0; i < n && w.tables < TABLES_MAX && steps < WRITE_STEPS;) {
-		struct aegis_bind rec = batch_bind(&b);
+	for (i = 0; i < n && !write_enough(&w);) {
 		uint32_t fast;
 
-		st = _record_write(&w, rec);
-		if (st != AEGIS_OK)
-			break;
-		steps += rec.prot & AEGIS_BIND_LARGE ? LARGE_PAGES : 1;
-		if (++i == n)
+		st = _record_write(&w, (void *)b.at);
+		if (st != AEGIS_OK || ++i == n)
 			break;
 		batch_next(&b);
 		fast = _batch_fast(&w, &b, n - i);
@@ -453,21 +545,17 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	}
 	_flush_finish(&w.flush);
 	pair_unlock(&w.pair);
-	COUNT_ADD(bindings_written, i);
+	COUNT_ADD(bindings_written, w.steps);
 	return i ? i : st;
 }
 
 status
 _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 {
-	struct writer w = {.pair = {s, s, false},
-			   .nx = machine_pte_nx(),
-			   .region = ~0ul,
-			   .to = HOLD_CACHE,
-			   .from = HOLD_CACHE};
+	struct writer w = {.pair = {s, s, false}};
 	status st;
 
-	flush_start(&w.flush, s, s);
+	writer_start(&w);
 	st = prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, s->flags);
 	if (st == AEGIS_OK)
 		st = _page_bind(&w, va, pfn, prot);

@@ -8,7 +8,6 @@
 
 #include "batch.h"
 
-#define SPANS        1024u /* entries of a space's directory */
 #define PFN_MAX      (SPANS * AEGIS_HOLD_SPAN)
 #define WINDOW_ENTRY 255u /* of the top table: the entries below it are user space's */
 #define LARGE_PAGES  512u
@@ -85,11 +84,24 @@ hold_stripped(uint8_t hold)
 	return hold && !(hold & AEGIS_HOLD_READ);
 }
 
+/* s is about to hold pfn, which it did not: its byte will not be 0. */
+static inline void
+_hold_note(struct space *s, uint32_t pfn)
+{
+	s->held[pfn / AEGIS_HOLD_SPAN] |= (uint16_t)(1u << pfn % AEGIS_HOLD_SPAN / HOLD_GROUP);
+}
+static inline void
+_hold_new(struct space *s, uint32_t pfn)
+{
+	atomic_fetch_add(&frames[pfn].refs, 1);
+	_hold_note(s, pfn);
+}
+
 /* A holding that `from` has may pass to another space: its frame's kind and flags allow it. */
 status share_check(uint32_t pfn, uint8_t held, uint8_t need);
 /* `s` gets the rights in `need`; *hold is its byte for pfn, not stripped.  The giver keeps its
  * lock. */
-void _hold_give(uint8_t *hold, uint32_t pfn, uint8_t need);
+void _hold_give(struct space *s, uint8_t *hold, uint32_t pfn, uint8_t need);
 /* Takes the rights from a holding: it is gone at once, or with its last binding. */
 void _hold_strip(struct space *s, uint32_t pfn, uint8_t *hold);
 /* One binding less.  The frame is released when `f` is finished, if that ended the holding. */
@@ -125,6 +137,8 @@ _hold_at(struct hold_cache *c, struct space *s, uint32_t pfn)
 /* Guaranteed from now on; check first whether the space may have one more. */
 bool _hold_pin_allowed(const struct space *s, uint8_t hold);
 void _hold_pin(struct space *s, uint8_t *hold);
+/* First byte that is not 0 in [at, end) of a holdings page, or end. */
+uint32_t _hold_scan(const uint8_t *page, uint32_t at, uint32_t end);
 /* First number >= pfn that s holds; costs steps.  With *steps 0: where to go on; PFN_MAX: no more.
  */
 uint32_t _hold_next(struct space *s, uint32_t pfn, uint32_t *steps);
@@ -145,6 +159,8 @@ void pair_unlock(struct pair *p);
 #define PROT_KEYS  AEGIS_BIND_KEY(15)
 #define PROT_TABLE (AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(15))
 #define PROT_WAS   (AEGIS_WAS_ACCESSED | AEGIS_WAS_DIRTY)
+#define PROT_ONE   AEGIS_BIND_MORE(1)
+#define PROT_MORE  AEGIS_BIND_MORE(AEGIS_RUN_MAX - 1)
 
 /* What a record is told of entries, by their disjunction. */
 static inline uint32_t

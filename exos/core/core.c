@@ -5,8 +5,8 @@
  * Owns: struct core_state in the last private pages of the role.
  *
  * 1. Everything runs with asynchronous upcalls deferred, so the state needs no lock.
- * 2. heap_map has a bit for every page of EXOS_HEAP that the heap holds; pages below heap_bound
- * have frames, guaranteed, so that the heap never faults.  They are copied at fork.
+ * 2. heap_map has a bit for every page of EXOS_HEAP that the heap holds; these have frames in
+ *    heap_frames, guaranteed, so that the heap never faults.  They are copied at fork.
  * 3. The heap of a supervisor or service grows in the arena instead: it is never copied.
  * 4. An arena block is a power of two of pages, on one free list or in use.
  */
@@ -229,26 +229,16 @@ core_wake(uint32_t env)
 }
 
 int64_t
-svc_call_gate(uint32_t gate, struct svc *s)
-{
-	for (;;) {
-		int64_t st = core_transfer(gate, s);
-
-		if (st >= 0)
-			return s->op;
-		if (st != AEGIS_BUSY)
-			return core_error(st);
-		core_yield();
-	}
-}
-
-int64_t
 svc_call(struct svc *s)
 {
-	int64_t result = svc_call_gate(EXOS_GATE_SERVICE, s);
+	int64_t st;
 
 	control()->service_calls++;
-	return result;
+	while ((st = core_transfer(EXOS_GATE_SERVICE, s)) == AEGIS_BUSY) {
+		CORE_STATE->service_busy++;
+		core_yield();
+	}
+	return st >= 0 ? s->op : core_error(st);
 }
 
 /* ---- set-up ---- */

@@ -100,15 +100,51 @@ bool core_hand(void);
 /* ---- frames and bindings ---- */
 /* n frames guarded by cap's name; all or none.  0 or -ENOMEM.  Cleared. */
 int core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n);
+/* The same under the own name, for frames that will be written whole: they may have old contents. */
+int core_frames_used(uint32_t *pfns, uint32_t n);
 void core_frames_free(const uint32_t *pfns, uint32_t n); /* must be unbound */
 /* Binds pages at va of `space` (own: AEGIS_SELF as cap, control()->space), supplying tables and
  * holdings pages as needed.  prot: AEGIS_BIND_*.  0, -ENOMEM, -EPERM ... */
 int core_bind(uint32_t cap, uint32_t space, uint64_t va, const uint32_t *pfns, uint32_t n,
 	      uint32_t prot);
-/* One record a page, pages anywhere: va and prot from the array. */
+/* Whether the page could be added to the run of `last`, whose protection is prot. */
+static inline bool
+core_run_add(struct aegis_bind *last, uint64_t va, uint32_t pfn, uint32_t prot)
+{
+	uint32_t more = last->prot - prot, n = more / AEGIS_BIND_MORE(1) + 1;
+
+	if (last->pfn + n != pfn || last->va + n * AEGIS_PAGE != va ||
+	    more % AEGIS_BIND_MORE(1) || n >= AEGIS_RUN_MAX)
+		return false;
+	last->prot += AEGIS_BIND_MORE(1);
+	return true;
+}
+/* A record a page or run, anywhere: va and prot from the array. */
 int core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uint32_t n);
+/* Bindings gathered for one space, pages that follow each other as runs. */
+#define CORE_BINDS 128u
+struct core_binds {
+	uint32_t cap, space, n;
+	struct aegis_bind at[CORE_BINDS];
+};
+int core_binds_flush(struct core_binds *b);
+/* `more` further pages follow va, and frames pfn.  0, or the error of a flush that was due. */
+static inline int
+core_binds_add(struct core_binds *b, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t more)
+{
+	int err = 0;
+
+	if (!more && b->n && core_run_add(&b->at[b->n - 1], va, pfn, prot))
+		return 0;
+	if (b->n == CORE_BINDS)
+		err = core_binds_flush(b);
+	b->at[b->n++] = (struct aegis_bind){va, pfn, prot | AEGIS_BIND_MORE(more)};
+	return err;
+}
 int core_unbind(uint64_t va, uint32_t n); /* own space; pages not bound are skipped */
 int core_protect(uint64_t va, uint32_t n, uint32_t prot);
+/* Several ranges: va, number of pages (as pfn), prot.  n <= 64; overwrites them. */
+int core_protect_each(struct aegis_bind *ranges, uint32_t n);
 /* Gives `space` (cap: CONTROL) holdings of frames the own space holds.  rights AEGIS_READ/WRITE. */
 int core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint32_t rights);
 int core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n);

@@ -53,28 +53,38 @@ holdings_supply(uint32_t cap, uint32_t space, uint32_t span)
 	return st;
 }
 
-/* The tables above va in `space`, where they are missing.  1: one was supplied. */
+/* Tables of levels `level` to 1 above va in `space`: how many were supplied, or why none was. */
+static int64_t
+tables_write(uint32_t cap, uint32_t space, uint64_t va, uint32_t level)
+{
+	struct core_state *s = CORE_STATE;
+	int64_t st;
+
+	if (s->spares < level)
+		return AEGIS_NO_MEMORY;
+	for (uint32_t i = 0; i < level; i++) {
+		uint32_t at = level - i;
+
+		SIDE_BIND[i] = (struct aegis_bind){va & ~((1ul << (12 + 9 * at)) - 1),
+						   s->spare[s->spares - 1 - i],
+						   AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(at)};
+	}
+	st = aegis_tlb_write(cap, space, SIDE_OFFSET, level);
+	if (st > 0)
+		s->spares -= (uint32_t)st;
+	return st;
+}
+
+/* The tables above va in `space`, where they are missing.  1: some were supplied. */
 static int64_t
 tables_supply(uint32_t cap, uint32_t space, uint64_t va)
 {
-	int64_t st = 0;
+	int64_t st = AEGIS_IN_USE;
 
-	for (uint32_t level = 3; level >= 1; level--) {
-		uint32_t frame = spare_take();
-
-		if (!frame)
-			return AEGIS_NO_MEMORY;
-		SIDE_BIND->va = va & ~((1ul << (12 + 9 * level)) - 1);
-		SIDE_BIND->pfn = frame;
-		SIDE_BIND->prot = AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(level);
-		st = aegis_tlb_write(cap, space, SIDE_OFFSET, 1);
-		if (st == 1)
-			continue;
-		spare_give(frame);
-		if (st != AEGIS_IN_USE)
-			return st;
-	}
-	return st == 1 ? 1 : 0;
+	/* Those below a missing one are missing too. */
+	for (uint32_t level = 3; level >= 1 && st == AEGIS_IN_USE; level--)
+		st = tables_write(cap, space, va, level);
+	return st > 0 ? 1 : st == AEGIS_IN_USE ? 0 : st;
 }
 
 void
@@ -101,24 +111,19 @@ core_spares_fill(void)
 	}
 }
 
-int
-core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n)
+static int
+frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n, uint32_t flags)
 {
 	uint32_t done = 0;
 
 	core_spares_fill();
-	/* One by one they would cost a call each; under their own name the spares serve. */
-	if (n == 1 && cap == EXOS_CAP_OWN && CORE_STATE->spares > CORE_SPARES / 4) {
-		*pfns = spare_take();
-		return 0;
-	}
 	while (done < n) {
 		uint32_t step = n - done < MAX_FRAMES ? n - done : (uint32_t)MAX_FRAMES;
 		int64_t st;
 
 		for (uint32_t i = 0; i < step; i++)
 			BATCH_FRAMES[i] = (struct aegis_frame_rec){AEGIS_ANY, 0};
-		st = aegis_mem_alloc(cap, EXOS_BATCH_OFFSET, step, 0);
+		st = aegis_mem_alloc(cap, EXOS_BATCH_OFFSET, step, flags);
 		if (st > 0) {
 			for (uint32_t i = 0; i < st; i++)
 				pfns[done + i] = BATCH_FRAMES[i].pfn;
@@ -134,6 +139,26 @@ core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n)
 		return st < 0 ? core_error(st) : -ENOMEM;
 	}
 	return 0;
+}
+
+int
+core_frames_alloc(uint32_t cap, uint32_t *pfns, uint32_t n)
+{
+	if (n == 1 && cap == EXOS_CAP_OWN) {
+		core_spares_fill();
+		/* One by one they would cost a call each; under their own name the spares serve. */
+		if (CORE_STATE->spares > CORE_SPARES / 4) {
+			*pfns = spare_take();
+			return 0;
+		}
+	}
+	return frames_alloc(cap, pfns, n, 0);
+}
+
+int
+core_frames_used(uint32_t *pfns, uint32_t n)
+{
+	return frames_alloc(EXOS_CAP_OWN, pfns, n, AEGIS_ALLOC_USED);
 }
 
 /* Runs one of the frame-record calls over pfns[]; supplies holdings pages of `space` as needed. */
@@ -234,12 +259,14 @@ binds_submit(uint32_t cap, uint32_t space, uint32_t n)
 			cap, space, EXOS_BATCH_OFFSET + done * (uint32_t)sizeof(struct aegis_bind),
 			n - done);
 
-		if (st > 0) {
+		if (st >= 0) {
 			done += (uint32_t)st;
 			continue;
 		}
+		if (st == AEGIS_AGAIN)
+			continue;
 		if (st != AEGIS_NEED_TABLE)
-			return st < 0 ? core_error(st) : -EINVAL;
+			return core_error(st);
 		st = tables_supply(cap, space, BATCH_BINDS[done].va);
 		if (st == 0)
 			st = holdings_supply(cap, space, BATCH_BINDS[done].pfn / AEGIS_HOLD_SPAN);
@@ -267,20 +294,36 @@ core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uin
 }
 
 int
+core_binds_flush(struct core_binds *b)
+{
+	uint32_t n = b->n;
+
+	b->n = 0;
+	return n ? core_bind_each(b->cap, b->space, b->at, n) : 0;
+}
+
+int
 core_bind(uint32_t cap, uint32_t space, uint64_t va, const uint32_t *pfns, uint32_t n,
 	  uint32_t prot)
 {
 	for (uint32_t done = 0; done < n;) {
-		uint32_t step = n - done < MAX_BINDS ? n - done : (uint32_t)MAX_BINDS;
+		struct aegis_bind *r = BATCH_BINDS, *end = r + MAX_BINDS;
 		int err;
 
-		for (uint32_t i = 0; i < step; i++)
-			BATCH_BINDS[i] = (struct aegis_bind){va + (done + i) * AEGIS_PAGE,
-							     pfns[done + i], prot};
-		err = binds_submit(cap, space, step);
+		*r = (struct aegis_bind){va, pfns[done], prot};
+		for (;;) {
+			va += AEGIS_PAGE;
+			if (++done == n)
+				break;
+			if (core_run_add(r, va, pfns[done], prot))
+				continue;
+			if (r + 1 == end)
+				break;
+			*++r = (struct aegis_bind){va, pfns[done], prot};
+		}
+		err = binds_submit(cap, space, (uint32_t)(r + 1 - BATCH_BINDS));
 		if (err)
 			return err;
-		done += step;
 	}
 	return 0;
 }
@@ -290,7 +333,7 @@ range_call(int64_t (*call)(uint32_t, uint32_t, uint32_t, uint32_t), uint64_t va,
 	   uint32_t prot)
 {
 	while (n) {
-		uint32_t step = n < 64 ? n : 64;
+		uint32_t step = n < 2048 ? n : 2048;
 		int64_t st;
 
 		*BATCH_BINDS = (struct aegis_bind){va, step, prot};
@@ -315,6 +358,22 @@ int
 core_protect(uint64_t va, uint32_t n, uint32_t prot)
 {
 	return range_call(aegis_tlb_protect, va, n, prot);
+}
+
+int
+core_protect_each(struct aegis_bind *ranges, uint32_t n)
+{
+	memcpy(BATCH_BINDS, ranges, n * sizeof(*ranges));
+	for (uint32_t done = 0; done < n;) {
+		int64_t st = aegis_tlb_protect(
+			AEGIS_SELF, control()->space,
+			EXOS_BATCH_OFFSET + done * (uint32_t)sizeof(struct aegis_bind), n - done);
+
+		if (st < 0 && st != AEGIS_AGAIN)
+			return core_error(st);
+		done += st > 0 ? (uint32_t)st : 0;
+	}
+	return 0;
 }
 
 /* ---- the arena ---- */
@@ -470,17 +529,19 @@ process_pages_get(struct core_state *s, uint32_t count)
 
 	if (at == EXOS_HEAP_PAGES)
 		return NULL;
-	while (s->heap_bound < at + count) {
+	for (uint32_t i = at; i < at + count; i++) {
 		uint32_t pfn;
 
+		if (s->heap_frames[i])
+			continue;
 		if (core_frames_alloc(EXOS_CAP_OWN, &pfn, 1))
 			return NULL;
-		if (core_bind(AEGIS_SELF, control()->space, EXOS_HEAP + s->heap_bound * AEGIS_PAGE,
-			      &pfn, 1, HEAP_PROT)) {
+		if (core_bind(AEGIS_SELF, control()->space, EXOS_HEAP + i * AEGIS_PAGE, &pfn, 1,
+			      HEAP_PROT)) {
 			core_frames_free(&pfn, 1);
 			return NULL;
 		}
-		s->heap_frames[s->heap_bound++] = pfn;
+		s->heap_frames[i] = pfn;
 	}
 	for (uint32_t i = at; i < at + count; i++)
 		s->heap_map[i / 64] |= 1ul << i % 64;

@@ -24,11 +24,11 @@ struct core_state {
 			  64];       /* pages of EXOS_HEAP in use (process role) */
 	uint32_t spare[CORE_SPARES]; /* frames kept for tables and holdings pages */
 	uint32_t spares;
-	uint32_t heap_bound; /* pages of EXOS_HEAP that have frames, from the start */
 	uint64_t arena_next;
+	uint64_t service_busy; /* how often a transfer found the service in another */
 	struct arena_free *arena[ARENA_ORDERS];
 	uint64_t truth_bound[2];               /* pages of EXOS_TRUTH that are there */
-	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of the bound heap pages */
+	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of EXOS_HEAP's pages, 0: none yet */
 };
 
 #define CORE_STATE_PAGES 2u
@@ -64,6 +64,5 @@ void core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role
  * not sleep. */
 int64_t core_park(uint32_t seen, uint64_t deadline_tsc);
 int core_block_accepting(uint32_t seen, uint64_t deadline_ns);
-int64_t svc_call_gate(uint32_t gate, struct svc *s);
 
 #endif

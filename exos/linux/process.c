@@ -655,10 +655,3 @@ sys_setdomainname(struct call *c)
 	(void)c;
 	return -EPERM;
 }
-
-int64_t
-sys_waitid(struct call *c)
-{
-	(void)c;
-	return -ENOSYS;
-}

@@ -20,8 +20,9 @@ counters_log(void)
 	for (uint32_t i = 0; i < 512; i++)
 		total += c->calls[i];
 	core_log("exos: pid %u (%s): %lu calls, %lu traps, %lu service "
-		 "transfers\n",
-		 MAIL->pid, process()->comm, total, c->traps, c->service_calls);
+		 "transfers, %lu times busy\n",
+		 MAIL->pid, process()->comm, total, c->traps, c->service_calls,
+		 CORE_STATE->service_busy);
 	for (uint32_t i = 0; i < 512; i++) {
 		if (c->calls[i])
 			core_log("exos: pid %u: %s %u\n", MAIL->pid, call_name(i), c->calls[i]);
@@ -57,15 +58,15 @@ sys_exit(struct call *c)
 #define WAIT_OPTIONS \
 	(LX_WNOHANG | LX_WUNTRACED | LX_WCONTINUED | LX_WNOTHREAD | LX_WALL | LX_WCLONE)
 
-/* Waits as wait4 does; *call is the service's answer. */
+/* Waits as wait4 does, or as waitid if `id`; *call is the service's answer. */
 static int64_t
-wait_for(int64_t pid, uint32_t options, struct svc *call)
+wait_for(int64_t pid, uint32_t options, bool id, struct svc *call)
 {
 	for (;;) {
 		uint32_t seen = core_events();
 		int64_t result;
 
-		*call = (struct svc){.op = SVC_WAIT, .a = (uint64_t)pid, .b = options};
+		*call = (struct svc){.op = SVC_WAIT, .a = (uint64_t)pid, .b = options, .c = id};
 		result = svc_call(call);
 		if (result || (options & LX_WNOHANG))
 			return result;
@@ -95,7 +96,7 @@ sys_wait4(struct call *c)
 
 	if (options & ~(uint32_t)WAIT_OPTIONS)
 		return -EINVAL;
-	pid = wait_for((int32_t)c->a[0], options, &call);
+	pid = wait_for((int32_t)c->a[0], options, false, &call);
 	if (pid <= 0)
 		return pid;
 	if (c->a[1]) {
@@ -110,4 +111,60 @@ sys_wait4(struct call *c)
 			return -EFAULT;
 	}
 	return pid;
+}
+
+/* What a wait status says, as SIGCHLD would. */
+static void
+info_fill(struct lx_siginfo *info, int64_t pid, const struct svc *call)
+{
+	uint32_t status = (uint32_t)call->a, low = status & 0x7f;
+
+	info->si_signo = LX_SIGCHLD;
+	info->child.pid = (int32_t)pid;
+	info->child.uid = (uint32_t)call->d;
+	if (status == LX_STATUS_CONTINUED) {
+		info->si_code = LX_CLD_CONTINUED;
+		info->child.status = LX_SIGCONT;
+	} else if (low == 0x7f) {
+		info->si_code = LX_CLD_STOPPED;
+		info->child.status = (int32_t)(status >> 8 & 0xff);
+	} else if (low) {
+		info->si_code = status & 0x80 ? LX_CLD_DUMPED : LX_CLD_KILLED;
+		info->child.status = (int32_t)low;
+	} else {
+		info->si_code = LX_CLD_EXITED;
+		info->child.status = (int32_t)(status >> 8 & 0xff);
+	}
+}
+
+int64_t
+sys_waitid(struct call *c)
+{
+	const uint32_t what = LX_WEXITED | LX_WSTOPPED | LX_WCONTINUED;
+	uint32_t options = (uint32_t)c->a[3];
+	int64_t id = (int32_t)c->a[1], pid;
+	struct lx_siginfo info = {0};
+	struct lx_rusage usage;
+	struct svc call;
+
+	if ((options & ~(WAIT_OPTIONS | what | LX_WNOWAIT)) || !(options & what))
+		return -EINVAL;
+	if (c->a[0] == LX_P_ALL)
+		id = -1;
+	else if (c->a[0] == LX_P_PGID && id >= 0)
+		id = -id;
+	else if (c->a[0] != LX_P_PID || id <= 0)
+		return -EINVAL;
+	pid = wait_for(id, options, true, &call);
+	if (pid < 0)
+		return pid;
+	if (pid) {
+		info_fill(&info, pid, &call);
+		usage_fill(&usage, &call);
+	}
+	if (c->a[2] && copy_out(c->a[2], &info, sizeof(info)))
+		return -EFAULT;
+	if (c->a[4] && pid && copy_out(c->a[4], &usage, sizeof(usage)))
+		return -EFAULT;
+	return 0;
 }

@@ -19,54 +19,111 @@
 #include "exos/linux/errno.h"
 #include "exos/proc/process.h"
 
-#define MAPPINGS 64u
 #define RW       (AEGIS_BIND_READ | AEGIS_BIND_WRITE)
 #define PINNED   (RW | AEGIS_BIND_GUARANTEED)
+#define MAPPINGS 64u
+
+/* Pages of the child that are made of pages of the parent: as many as the window has. */
+struct copies {
+	uint32_t n;
+	uint32_t pfn[EXOS_COPY_PAGES];
+	uint64_t va[EXOS_COPY_PAGES];
+	uint32_t skip[EXOS_COPY_PAGES]; /* bytes at the start that do not matter */
+	uint32_t bytes[EXOS_COPY_PAGES];
+	uint32_t prot[EXOS_COPY_PAGES];
+};
 
 struct child {
 	int32_t pid;
-	uint32_t env, space;
-	uint32_t area[EXOS_AREA_PAGES];
+	uint32_t cap, env, space, cpu;
+	bool memory;  /* the program's memory too */
 	uint64_t rsp; /* its context */
-	uint32_t cpu;
+	struct core_binds *binds;
+	struct copies *copies;
+	uint32_t heap[EXOS_HEAP_PAGES];
 };
 
-/* New frames with the content of n <= EXOS_COPY_PAGES pages at va, bound at va in the child. */
-static int
-pages_copy(const struct child *c, uint64_t va, uint32_t n, uint64_t from, uint32_t key,
-	   uint32_t *pfns)
+/* Pages from va on, of which bytes [from, end) matter; what else is in them is arbitrary. */
+static void
+copy_add(struct copies *c, uint64_t va, uint32_t pages, uint32_t from, uint32_t end, uint32_t prot)
 {
-	int err = core_frames_alloc(EXOS_CAP_OWN, pfns, n);
+	for (uint32_t i = 0; i < pages; i++, c->n++) {
+		uint32_t first = i * (uint32_t)AEGIS_PAGE, past = first + (uint32_t)AEGIS_PAGE;
+
+		first = first < from ? from : first;
+		past = past < end ? past : end;
+		c->va[c->n] = va + i * AEGIS_PAGE;
+		c->skip[c->n] = first % AEGIS_PAGE;
+		c->bytes[c->n] = first < past ? past - first : 0;
+		c->prot[c->n] = prot;
+	}
+}
+
+static void *
+copy_at(uint32_t i)
+{
+	return (void *)(EXOS_COPY + i * AEGIS_PAGE);
+}
+
+/* Frames for the copies, seen in the window. */
+static int
+copies_open(struct copies *c)
+{
+	int err = core_frames_used(c->pfn, c->n);
 
 	if (err)
 		return err;
-	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, pfns, n, RW);
-	if (!err) {
-		memcpy((uint8_t *)EXOS_COPY + (from - va), (void *)from,
-		       n * AEGIS_PAGE - (from - va));
-		err = core_bind(EXOS_CAP_OWN, c->space, va, pfns, n, PINNED | AEGIS_BIND_KEY(key));
+	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, c->pfn, c->n, RW);
+	for (uint32_t i = 0; i < c->n && !err; i++)
+		memcpy((uint8_t *)copy_at(i) + c->skip[i], (void *)(c->va[i] + c->skip[i]),
+		       c->bytes[i]);
+	return err;
+}
+
+/* The child gets them, and the window is free for others. */
+static int
+copies_close(struct child *c, int err)
+{
+	struct copies *copies = c->copies;
+
+	for (uint32_t i = 0; i < copies->n && !err; i++)
+		err = core_binds_add(c->binds, copies->va[i], copies->pfn[i], copies->prot[i], 0);
+	if (!err)
+		err = core_binds_flush(c->binds);
+	core_unbind(EXOS_COPY, copies->n);
+	core_frames_free(copies->pfn, copies->n);
+	copies->n = 0;
+	return err;
+}
+
+/* The pages of the private heap that are in use. */
+static int
+heap_copy(struct child *c)
+{
+	const struct core_state *own = CORE_STATE;
+	struct copies *copies = c->copies;
+	uint32_t page[EXOS_COPY_PAGES];
+	int err = 0;
+
+	for (uint32_t i = 0; i <= EXOS_HEAP_PAGES && !err; i++) {
+		if (i == EXOS_HEAP_PAGES || copies->n == EXOS_COPY_PAGES) {
+			err = copies_open(copies);
+			for (uint32_t k = 0; k < copies->n && !err; k++)
+				c->heap[page[k]] = copies->pfn[k];
+			err = copies_close(c, err);
+		}
+		if (i == EXOS_HEAP_PAGES || !(own->heap_map[i / 64] >> i % 64 & 1))
+			continue;
+		page[copies->n] = i;
+		copy_add(copies, EXOS_HEAP + i * AEGIS_PAGE, 1, 0, AEGIS_PAGE,
+			 PINNED | AEGIS_BIND_KEY(EXOS_KEY));
 	}
 	return err;
 }
 
-/* Unbinds the copy window and lets go: the child holds the frames. */
 static void
-pages_leave(const uint32_t *pfns, uint32_t n)
+control_change(const struct child *c, struct control *copy)
 {
-	core_unbind(EXOS_COPY, n);
-	core_frames_free(pfns, n);
-}
-
-static int
-area_copy(struct child *c)
-{
-	struct control *copy = (struct control *)EXOS_COPY;
-	uint32_t stack = 2;
-	uint64_t low = EXOS_AREA + stack * AEGIS_PAGE;
-	int err = pages_copy(c, EXOS_AREA, stack, EXOS_AREA, 0, c->area);
-
-	if (err)
-		return err;
 	copy->env = c->env;
 	copy->space = c->space;
 	copy->home_cpu = c->cpu;
@@ -76,43 +133,59 @@ area_copy(struct child *c)
 	copy->service_calls = 0;
 	copy->fault_causes = copy->fault_fast = copy->revoke_handler = 0;
 	memset(copy->calls, 0, sizeof(copy->calls));
-	pages_leave(c->area, stack);
-	err = pages_copy(c, low, EXOS_AREA_PAGES - stack, c->rsp, 0, c->area + stack);
-	pages_leave(c->area + stack, EXOS_AREA_PAGES - stack);
-	return err;
 }
 
-/* The heap first: the child's core state lists its frames. */
-static int
-private_copy(const struct child *c)
+/* Pages of the program that are copied at once, and what the child has to know of them. */
+static void
+hot_copy(struct copies *c)
 {
-	struct core_state *own = CORE_STATE;
-	struct core_state *copy = (struct core_state *)EXOS_COPY;
-	uint32_t heap[EXOS_HEAP_PAGES], pfns[PROCESS_PAGES];
-	uint32_t bound = own->heap_bound;
-	int err = 0;
+	for (uint32_t i = 0; i < HOT_PAGES; i++) {
+		struct hot_page *hot = &vm()->hot[i];
 
-	for (uint32_t i = 0; i < bound && !err; i += EXOS_COPY_PAGES) {
-		uint32_t n = bound - i < EXOS_COPY_PAGES ? bound - i : EXOS_COPY_PAGES;
-		uint64_t va = EXOS_HEAP + i * AEGIS_PAGE;
-
-		err = pages_copy(c, va, n, va, EXOS_KEY, heap + i);
-		pages_leave(heap + i, n);
+		if (hot->prot)
+			copy_add(c, hot->va, 1, 0, AEGIS_PAGE, hot->prot);
 	}
-	if (err)
-		return err;
-	err = pages_copy(c, EXOS_PRIVATE, PROCESS_PAGES, EXOS_PRIVATE, EXOS_KEY, pfns);
-	pages_leave(pfns, PROCESS_PAGES);
-	if (err)
-		return err;
-	err = pages_copy(c, (uint64_t)CORE_STATE, CORE_STATE_PAGES, (uint64_t)CORE_STATE, EXOS_KEY,
-			 pfns);
+}
+
+static void
+hot_tell(const struct copies *c, struct vm *child)
+{
+	uint32_t at = c->n;
+
+	for (uint32_t i = HOT_PAGES; i-- > 0;) {
+		if (child->hot[i].prot)
+			child->hot[i].pfn = c->pfn[--at];
+	}
+}
+
+/* Area, private pages, and some of the program's. */
+static int
+state_copy(struct child *c)
+{
+	const uint32_t key = PINNED | AEGIS_BIND_KEY(EXOS_KEY);
+	const uint32_t area = EXOS_AREA_PAGES * AEGIS_PAGE;
+	struct copies *copies = c->copies;
+	int err;
+
+	copy_add(copies, EXOS_AREA, 1, 0, offsetof(struct control, calls), PINNED);
+	copy_add(copies, EXOS_AREA + AEGIS_PAGE, EXOS_AREA_PAGES - 1,
+		 (uint32_t)(c->rsp - EXOS_AREA - AEGIS_PAGE), area - AEGIS_PAGE, PINNED);
+	copy_add(copies, EXOS_PRIVATE, PROCESS_PAGES, 0, offsetof(struct process, local_info), key);
+	copy_add(copies, (uint64_t)CORE_STATE, CORE_STATE_PAGES, 0, sizeof(struct core_state), key);
+	if (c->memory)
+		hot_copy(copies);
+	err = copies_open(copies);
 	if (!err) {
-		copy->spares = 0;
-		memcpy(copy->heap_frames, heap, bound * sizeof(heap[0]));
+		struct process *process = copy_at(EXOS_AREA_PAGES);
+		struct core_state *state = copy_at(EXOS_AREA_PAGES + PROCESS_PAGES);
+
+		control_change(c, copy_at(0));
+		state->spares = 0;
+		state->service_busy = 0;
+		memcpy(state->heap_frames, c->heap, sizeof(c->heap));
+		hot_tell(copies, &process->vm);
 	}
-	pages_leave(pfns, CORE_STATE_PAGES);
-	return err;
+	return copies_close(c, err);
 }
 
 static int
@@ -124,9 +197,11 @@ files_bind(const struct child *c)
 
 	if (n > MAPPINGS)
 		return -EMFILE;
-	for (size_t i = 0; i < n && !err; i++)
-		err = core_bind(EXOS_CAP_OWN, c->space, maps[i].va, maps[i].pfns, maps[i].pages,
-				maps[i].prot);
+	for (size_t i = 0; i < n; i++) {
+		for (uint32_t k = 0; k < maps[i].pages && !err; k++)
+			err = core_binds_add(c->binds, maps[i].va + k * AEGIS_PAGE, maps[i].pfns[k],
+					     maps[i].prot, 0);
+	}
 	return err;
 }
 
@@ -138,7 +213,7 @@ child_set_up(const struct child *c)
 	int64_t st;
 
 	core_setup_fill(setup, &scratch, ROLE_PROCESS, c->env, c->space, c->cpu);
-	st = aegis_env_write(EXOS_CAP_OWN, c->env, EXOS_BATCH_OFFSET);
+	st = aegis_env_write(c->cap, c->env, EXOS_BATCH_OFFSET);
 	return st < 0 ? core_error(st) : 0;
 }
 
@@ -146,17 +221,24 @@ child_set_up(const struct child *c)
 static int64_t
 child_make(void *arg, uint64_t rsp)
 {
+	struct core_binds binds;
+	struct copies copies;
 	struct child *c = arg;
 	int err;
 
+	binds.cap = c->cap;
+	binds.space = c->space;
+	binds.n = copies.n = 0;
+	c->binds = &binds;
+	c->copies = &copies;
 	c->rsp = rsp;
-	err = vm_fork(EXOS_CAP_OWN, c->space);
+	err = c->memory ? vm_fork(&binds) : 0;
 	if (!err)
 		err = files_bind(c);
 	if (!err)
-		err = private_copy(c);
+		err = heap_copy(c);
 	if (!err)
-		err = area_copy(c);
+		err = state_copy(c);
 	if (!err)
 		err = child_set_up(c);
 	return err;
@@ -168,8 +250,8 @@ child_begin(uint64_t clear_tid)
 {
 	struct process *p = process();
 
-	core_spares_fill();
 	aegis_pct_bind(EXOS_CAP_DOMAIN, MAIL->service_env, EXOS_GATE_SERVICE);
+	vm_fork_child();
 	signal_fork_child();
 	p->timer = (struct timer_state){0};
 	p->clear_child_tid = clear_tid;
@@ -188,10 +270,13 @@ process_fork(uint32_t flags, uint64_t clear_tid)
 	result = svc_call(&call);
 	if (result < 0)
 		return result;
-	c = (struct child){.pid = (int32_t)result,
-			   .env = (uint32_t)call.a,
-			   .space = (uint32_t)call.b,
-			   .cpu = (uint32_t)call.c};
+	c.pid = (int32_t)result;
+	c.env = (uint32_t)call.a;
+	c.space = (uint32_t)call.b;
+	c.cpu = (uint32_t)call.c;
+	c.cap = (uint32_t)call.d;
+	c.memory = true;
+	memset(c.heap, 0, sizeof(c.heap));
 	result = core_snapshot(child_make, &c);
 	if (result == CORE_CHILD) {
 		child_begin(clear_tid);

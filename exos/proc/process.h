@@ -28,7 +28,6 @@ struct signals {
 	uint64_t suspended_mask; /* mask to restore after sigsuspend, ppoll ... */
 	bool suspended;
 	struct lx_sigaltstack altstack;
-	struct lx_siginfo local_info[32]; /* of faults and timers, by number */
 };
 
 /* A text whose sites are being rewritten, and where its stubs are. */
@@ -57,6 +56,8 @@ struct process {
 	bool count_calls; /* log the counters at the end */
 	uint64_t start_ns;
 	struct lx_rlimit limits[16];
+	/* Of faults and timers, by number.  The last: a child of fork has none. */
+	struct lx_siginfo local_info[32];
 };
 
 #define PROCESS_PAGES 2u /* private pages that struct process may take: these are copied at fork */

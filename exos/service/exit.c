@@ -345,56 +345,67 @@ wait_means(const struct proc *p, const struct proc *child, int64_t which)
 	return child->pgid == (which ? -which : p->pgid);
 }
 
-/* What there is to say about a child: a wait status, or -1. */
-static int32_t
-wait_news(struct proc *child, uint32_t options, bool exited)
+static bool
+wait_has_news(const struct proc *child, uint32_t options, bool exited)
 {
-	bool keep = options & LX_WNOWAIT;
-	int32_t status = -1;
-
 	if (child->state == PROC_ZOMBIE)
-		return exited ? child->status : -1;
-	if (child->stop_news && options & LX_WUNTRACED) {
-		status = LX_STATUS_STOPPED(child->stop_signal);
-		child->stop_news = keep;
-	} else if (child->continue_news && options & LX_WCONTINUED) {
-		status = LX_STATUS_CONTINUED;
-		child->continue_news = keep;
-	}
-	return status;
+		return exited;
+	return (child->stop_news && options & LX_WUNTRACED) ||
+	       (child->continue_news && options & LX_WCONTINUED);
 }
 
-/* s->c: 1 = waitid: ends are reported only with LX_WEXITED. */
+/* What there is to say about a child that has news: a wait status. */
+static int32_t
+wait_news(struct proc *child, uint32_t options)
+{
+	bool keep = options & LX_WNOWAIT;
+
+	if (child->state == PROC_ZOMBIE)
+		return child->status;
+	if (child->stop_news && options & LX_WUNTRACED) {
+		child->stop_news = keep;
+		return LX_STATUS_STOPPED(child->stop_signal);
+	}
+	child->continue_news = keep;
+	return LX_STATUS_CONTINUED;
+}
+
+/*
+ * s->c: 1 = waitid: ends are reported only with LX_WEXITED.  The oldest child that has news is told about
+ * first: younger ones that keep ending, such as orphans that come to process 1, cannot hide it.
+ */
 int64_t
 op_wait(struct service *sv, struct proc *p, struct svc *s)
 {
 	int64_t which = (int32_t)s->a;
 	uint32_t options = (uint32_t)s->b;
 	bool exited = s->c != 1 || options & LX_WEXITED, any = false;
+	struct proc *oldest = NULL;
+	int32_t status, pid;
 
 	if (which == INT32_MIN)
 		return -ESRCH;
 	for (struct proc *child = sv->all; child; child = child->next) {
-		int32_t status, pid = child->pid;
-
 		if (!wait_means(p, child, which))
 			continue;
 		any = true;
-		status = wait_news(child, options, exited);
-		if (status < 0)
-			continue;
-		s->a = (uint32_t)status;
-		s->b = child->time_ns + child->child_user;
-		s->c = child->child_sys;
-		s->d = child->ruid;
-		if (child->state == PROC_ZOMBIE && !(options & LX_WNOWAIT)) {
-			p->child_user += child->time_ns + child->child_user;
-			p->child_sys += child->child_sys;
-			proc_forget(sv, child);
-		}
-		return pid;
+		if (wait_has_news(child, options, exited))
+			oldest = child; /* the list begins with the youngest */
 	}
-	return any ? 0 : -ECHILD;
+	if (!oldest)
+		return any ? 0 : -ECHILD;
+	status = wait_news(oldest, options);
+	pid = oldest->pid;
+	s->a = (uint32_t)status;
+	s->b = oldest->time_ns + oldest->child_user;
+	s->c = oldest->child_sys;
+	s->d = oldest->ruid;
+	if (oldest->state == PROC_ZOMBIE && !(options & LX_WNOWAIT)) {
+		p->child_user += oldest->time_ns + oldest->child_user;
+		p->child_sys += oldest->child_sys;
+		proc_forget(sv, oldest);
+	}
+	return pid;
 }
 
 /* ---- stop and continue ---- */

@@ -270,7 +270,8 @@ first_start(struct service *sv)
 static void
 birth_add(struct service *sv, uint64_t va, uint32_t pfn, uint32_t prot)
 {
-	sv->birth[sv->birth_count++] = (struct aegis_bind){va, pfn, prot};
+	if (!sv->birth_count || !core_run_add(&sv->birth[sv->birth_count - 1], va, pfn, prot))
+		sv->birth[sv->birth_count++] = (struct aegis_bind){va, pfn, prot};
 }
 
 struct elf_head {

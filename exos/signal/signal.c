@@ -86,7 +86,7 @@ signal_raise_self(int sig)
 	control()->attention = 1;
 	signals()->local |= BIT(sig);
 	if (sig < 32)
-		signals()->local_info[sig] =
+		process()->local_info[sig] =
 			(struct lx_siginfo){.si_signo = sig, .si_code = LX_SI_KERNEL};
 	return 0;
 }
@@ -103,8 +103,8 @@ signal_fault(int sig, int code, uint64_t addr)
 	}
 	control()->attention = 1;
 	s->local |= BIT(sig);
-	s->local_info[sig] = (struct lx_siginfo){.si_signo = sig, .si_code = code};
-	s->local_info[sig].fault.addr = addr;
+	process()->local_info[sig] = (struct lx_siginfo){.si_signo = sig, .si_code = code};
+	process()->local_info[sig].fault.addr = addr;
 }
 
 void
@@ -132,7 +132,7 @@ signal_take(uint64_t set, struct lx_siginfo *info)
 	sig = 1 + __builtin_ctzl(set & faults ? set & faults : set);
 	if (s->local & BIT(sig)) {
 		s->local &= ~BIT(sig);
-		*info = sig < 32 ? s->local_info[sig] : (struct lx_siginfo){.si_signo = sig};
+		*info = sig < 32 ? process()->local_info[sig] : (struct lx_siginfo){.si_signo = sig};
 		return sig;
 	}
 	s->taken[sig] = MAIL->raised[sig];
@@ -428,7 +428,7 @@ timer_check(void)
 	if (now < t->alarm_ns)
 		return;
 	signals()->local |= BIT(LX_SIGALRM);
-	signals()->local_info[LX_SIGALRM] =
+	process()->local_info[LX_SIGALRM] =
 		(struct lx_siginfo){.si_signo = LX_SIGALRM, .si_code = LX_SI_KERNEL};
 	if (t->interval_ns)
 		t->alarm_ns += ((now - t->alarm_ns) / t->interval_ns + 1) * t->interval_ns;

@@ -8,85 +8,153 @@
  */
 #include "priv.h"
 
-#define BATCH 128u
+#define LOST_MAX 32u
 
 struct fork {
-	uint32_t cap, space; /* the child's */
-	struct aegis_bind binds[BATCH];
-	uint32_t n;
-	uint64_t lost, lost_end; /* run of pages of the parent that lose write access */
+	struct core_binds *child;
+	struct aegis_bind lost[LOST_MAX]; /* ranges of the parent that lose write access */
+	uint32_t lost_count;
+	struct aegis_bind run; /* of the child, not yet added; pfn 0: none */
+	uint32_t more;
 };
 
 static int
-binds_flush(struct fork *f)
+lost_flush(struct fork *f)
 {
-	uint32_t n = f->n;
+	uint32_t n = f->lost_count;
 
-	f->n = 0;
-	return n ? core_bind_each(f->cap, f->space, f->binds, n) : 0;
+	f->lost_count = 0;
+	return n ? core_protect_each(f->lost, n) : 0;
 }
 
 static int
-lost_flush(struct fork *f, const struct region *r)
+lost_add(struct fork *f, uint64_t va, uint32_t prot)
 {
-	uint32_t pages = (uint32_t)((f->lost_end - f->lost) / PAGE);
-	uint64_t start = f->lost;
-
-	f->lost = f->lost_end = 0;
-	return pages ? core_protect(start, pages, page_prot(r, PAGE_COPY)) : 0;
-}
-
-/* One present page: the copy bit where it is private, then the child's binding. */
-static int
-page_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entry)
-{
+	struct aegis_bind *last = &f->lost[f->lost_count - 1];
 	int err = 0;
 
-	if (!(r->flags & VM_SHARED) && !(*entry & PAGE_COPY)) {
-		*entry |= PAGE_COPY;
-		if (r->flags & VM_WRITE) {
-			if (f->lost_end != va) {
-				err = lost_flush(f, r);
-				f->lost = va;
-			}
-			f->lost_end = va + PAGE;
+	if (f->lost_count && last->va + last->pfn * PAGE == va && last->prot == prot) {
+		last->pfn++;
+		return 0;
+	}
+	if (f->lost_count == LOST_MAX)
+		err = lost_flush(f);
+	f->lost[f->lost_count++] = (struct aegis_bind){va, 1, prot};
+	return err;
+}
+
+static int
+run_flush(struct fork *f)
+{
+	int err = f->run.pfn ? core_binds_add(f->child, f->run.va, f->run.pfn, f->run.prot, f->more)
+			     : 0;
+
+	f->run.pfn = 0;
+	return err;
+}
+
+/* Whether va is to be copied at once. */
+static bool
+hot_take(const struct region *r, uint64_t va)
+{
+	for (uint32_t i = 0; i < HOT_PAGES && r->flags & VM_WRITE; i++) {
+		struct hot_page *hot = &vm()->hot[i];
+
+		if (hot->va == va) {
+			hot->prot = page_prot(r, 0);
+			return true;
 		}
 	}
-	f->binds[f->n++] = (struct aegis_bind){va, *entry & PAGE_PFN, page_prot(r, *entry)};
-	if (!err && f->n == BATCH)
-		err = binds_flush(f);
+	return false;
+}
+
+/* Entries of one chunk, for the pages from va on. */
+static int
+entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entry, uint32_t n)
+{
+	const uint32_t prots[2] = {page_prot(r, 0), page_prot(r, PAGE_COPY)};
+	const bool shared = r->flags & VM_SHARED;
+	int err = 0;
+
+	for (uint32_t *end = entry + n; entry < end && !err; entry++, va += PAGE) {
+		uint32_t e = *entry, pfn = e & PAGE_PFN, prot = prots[!!(e & PAGE_COPY)];
+
+		if (!e)
+			continue;
+		if (!shared && !(e & PAGE_COPY)) {
+			if (hot_take(r, va))
+				continue;
+			*entry |= PAGE_COPY;
+			prot = prots[1];
+			if (r->flags & VM_WRITE)
+				err = lost_add(f, va, prot);
+		}
+		if (f->run.pfn && f->run.pfn + f->more + 1 == pfn && f->run.prot == prot &&
+		    f->run.va + (f->more + 1) * PAGE == va && f->more < AEGIS_RUN_MAX - 2) {
+			f->more++;
+			continue;
+		}
+		err = err ? err : run_flush(f);
+		f->run = (struct aegis_bind){va, pfn, prot};
+		f->more = 0;
+	}
 	return err;
 }
 
 static int
 region_fork(struct fork *f, const struct region *r)
 {
-	uint64_t start = r->start, run_end;
+	struct vm *v = vm();
 	int err = 0;
 
-	while (!err && page_run(&start, r->end, &run_end)) {
-		uint32_t *entry = page_entry(start, false); /* a run lies in one chunk */
+	for (uint32_t i = page_chunk(v, r->start / CHUNK_SIZE); i < v->chunk_count && !err; i++) {
+		struct chunk *c = &v->chunks[i];
+		uint64_t from = c->base * CHUNK_SIZE, end = from + CHUNK_SIZE;
 
-		for (; start < run_end && !err; start += PAGE)
-			err = page_fork(f, r, start, entry++);
+		if (from >= r->end)
+			break;
+		from = from < r->start ? r->start : from;
+		end = end < r->end ? end : r->end;
+		err = entries_fork(f, r, from, &c->entry[from / PAGE % VM_CHUNK_PAGES],
+				   (uint32_t)((end - from) / PAGE));
 	}
-	return err ? err : lost_flush(f, r);
+	return err;
 }
 
 int
-vm_fork(uint32_t cap, uint32_t child_space)
+vm_fork(struct core_binds *child)
 {
 	struct vm *v = vm();
 	struct fork f;
-	int err = 0;
+	int err = 0, lost;
 
-	f.cap = cap;
-	f.space = child_space;
-	f.n = 0;
-	f.lost = f.lost_end = 0;
+	f.child = child;
+	f.lost_count = f.run.pfn = 0;
+	for (uint32_t i = 0; i < HOT_PAGES; i++)
+		v->hot[i].prot = 0;
 	for (uint32_t i = 0; i < v->count && !err; i++)
 		err = region_fork(&f, &v->regions[i]);
-	return err ? err : binds_flush(&f);
+	/* Whatever happened: what is marked for copying is not writable. */
+	lost = lost_flush(&f);
+	return err ? err : lost ? lost : run_flush(&f);
+}
+
+void
+vm_fork_child(void)
+{
+	struct vm *v = vm();
+
+	for (uint32_t i = 0; i < HOT_PAGES; i++) {
+		if (v->hot[i].prot)
+			*page_entry(v->hot[i].va, false) = PAGE_PRESENT | v->hot[i].pfn;
+	}
+	/* The binding brought the holding; nobody may use it yet. */
+	for (uint32_t i = 0; i < v->count; i++) {
+		const struct region *r = &v->regions[i];
+
+		if (!(r->flags & (VM_READ | VM_WRITE | VM_EXEC | VM_OWNED)))
+			core_unbind(r->start, (uint32_t)((r->end - r->start) / PAGE));
+	}
 }
 
 uint32_t

@@ -17,8 +17,8 @@
  */
 #include "priv.h"
 
-static uint32_t
-chunk_index(const struct vm *v, uint64_t base)
+uint32_t
+page_chunk(const struct vm *v, uint64_t base)
 {
 	uint32_t low = 0, high = v->chunk_count;
 
@@ -64,7 +64,7 @@ page_entry(uint64_t va, bool make)
 {
 	struct vm *v = vm();
 	uint64_t base = va / CHUNK_SIZE;
-	uint32_t i = chunk_index(v, base);
+	uint32_t i = page_chunk(v, base);
 	struct chunk *c;
 
 	if (i < v->chunk_count && v->chunks[i].base == base)
@@ -80,7 +80,7 @@ page_run(uint64_t *va, uint64_t end, uint64_t *run_end)
 	struct vm *v = vm();
 
 	while (*va < end) {
-		uint32_t i = chunk_index(v, *va / CHUNK_SIZE);
+		uint32_t i = page_chunk(v, *va / CHUNK_SIZE);
 		uint64_t at;
 		uint32_t k;
 
@@ -205,6 +205,17 @@ zero_page(const struct region *r, uint64_t va)
 	return err;
 }
 
+/* The page will be written after the next fork, as it was after the last one. */
+static void
+hot_note(struct vm *v, uint64_t va)
+{
+	for (uint32_t i = 0; i < HOT_PAGES; i++) {
+		if (v->hot[i].va == va)
+			return;
+	}
+	v->hot[v->hot_next++ % HOT_PAGES].va = va;
+}
+
 /* va's page, present in frame `from`, gets a frame of its own with the same content. */
 static int
 copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
@@ -225,10 +236,12 @@ copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
 	core_unbind(EXOS_COPY, 2);
 	if (!err)
 		err = page_set(va, pfn, 0, page_prot(r, 0));
-	if (err)
+	if (err) {
 		core_frames_free(&pfn, 1);
-	else if (!(from_entry & PAGE_FILE))
+	} else if (!(from_entry & PAGE_FILE)) {
 		core_frames_free(&from, 1);
+		hot_note(vm(), va);
+	}
 	return err;
 }
 

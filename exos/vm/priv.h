@@ -26,6 +26,8 @@ page_up(uint64_t va)
 
 /* page.c: the entry of va's page; NULL if its chunk is not there (or, with make, no memory). */
 uint32_t *page_entry(uint64_t va, bool make);
+/* Index of the first chunk of entries at or behind `base` (address / 1 MiB). */
+uint32_t page_chunk(const struct vm *v, uint64_t base);
 /* First present page in [va, end) and the end of the run of present pages behind it; false: none. */
 bool page_run(uint64_t *va, uint64_t end, uint64_t *run_end);
 /* Forgets the pages of [start, end): unbinds, lets go of private frames. */

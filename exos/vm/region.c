@@ -356,19 +356,27 @@ vm_remap(uint64_t old, uint64_t old_len, uint64_t new_len, uint32_t flags, uint6
 void
 vm_reset(void)
 {
-	struct vm *v = vm();
+	const struct vm *v = vm();
 
 	page_drop(0, EXOS_USER_TOP);
-	while (v->count) {
-		const struct region *last = &v->regions[v->count - 1];
-
-		if (last->flags & VM_OWNED)
-			own_drop(last->start, last->end);
-		region_remove(v, v->count - 1);
+	for (uint32_t i = 0; i < v->count; i++) {
+		if (v->regions[i].flags & VM_OWNED)
+			own_drop(v->regions[i].start, v->regions[i].end);
 	}
+	vm_forget();
+}
+
+void
+vm_forget(void)
+{
+	struct vm *v = vm();
+
+	while (v->count)
+		region_remove(v, v->count - 1);
 	for (uint32_t i = 0; i < v->chunk_count; i++)
 		core_free(v->chunks[i].entry, VM_CHUNK_PAGES * sizeof(uint32_t));
 	v->chunk_count = 0;
 	v->pages = 0;
 	v->brk = v->brk_start = 0;
+	memset(v->hot, 0, sizeof(v->hot));
 }

@@ -46,6 +46,14 @@ struct chunk {
 	uint32_t pad;
 };
 
+/* A private page that was written after a fork: it will be after the next one too. */
+struct hot_page {
+	uint64_t va;
+	uint32_t prot; /* fork under way: the page is to be copied at once, and bound so; 0: not */
+	uint32_t pfn;  /* in the child: its copy */
+};
+#define HOT_PAGES 8u
+
 struct vm {
 	struct region *regions; /* sorted, disjoint */
 	uint32_t count, room;
@@ -55,6 +63,8 @@ struct vm {
 	uint64_t mmap_top; /* mappings are placed below */
 	uint64_t stack_limit;
 	uint64_t pages; /* present */
+	struct hot_page hot[HOT_PAGES];
+	uint32_t hot_next;
 };
 
 struct vm *vm(void);
@@ -81,8 +91,16 @@ int64_t vm_own(uint64_t addr, uint64_t len);
 /* Whether addr is in such a range. */
 bool vm_owned(uint64_t addr);
 
-/* Fork: marks private pages for copying, and binds what is there into the child. */
-int vm_fork(uint32_t cap, uint32_t child_space);
+/*
+ * Fork: marks private pages for copying on write, and adds what is there to the child's bindings, but
+ * for pages of vm->hot which then have a `prot`: the caller makes copies, and tells the child.
+ */
+struct core_binds;
+int vm_fork(struct core_binds *child);
+/* In the child: entries of the pages that were copied at once. */
+void vm_fork_child(void);
+/* In a space that has none of the program's pages: forgets regions and entries. */
+void vm_forget(void);
 /* A request of the kernel for n frames: gives back what can be had again. */
 uint32_t vm_give(uint32_t n);
 

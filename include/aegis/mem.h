@@ -6,7 +6,7 @@
  * account that allocated it and has a guard.  Address spaces *hold* frames: a holding is the secure
  * binding between a space and a frame, with the rights READ and WRITE, checked once when it is made
  * and remembered until it is dropped.  Only held frames can be bound to virtual addresses.  A frame
- * is free again when the last space lets go of it; it is cleared before it changes owner.
+ * is free again when the last space lets go of it; nobody sees what another owner left in it.
  *
  * A space gets a holding by
  *   mem_alloc   a new frame, READ and WRITE
@@ -44,7 +44,7 @@ _Static_assert(sizeof(struct aegis_frame_rec) == 8, "ABI");
 #define AEGIS_HOLD_COUNT 0x1fu /* bindings of the frame in this space */
 
 /*
- * mem_alloc.  A call clears at most 32 frames, and answers how many records it did.  A run (flags
+ * mem_alloc.  A call allocates at most 64 frames, and answers how many records it did.  A run (flags
  * below) is searched for when the first record's pfn is AEGIS_ANY, for all n records; when the call did
  * fewer, the first of the rest names the frame at which the run goes on.  In the record at fault, flags
  * tells after NEED_TABLE the span (frame number / AEGIS_HOLD_SPAN) that lacks its holdings page, and
@@ -53,6 +53,9 @@ _Static_assert(sizeof(struct aegis_frame_rec) == 8, "ABI");
 /* mem_alloc flags. */
 #define AEGIS_ALLOC_CONTIGUOUS (1u << 0) /* the batch is one run of consecutive frames */
 #define AEGIS_ALLOC_LARGE      (1u << 1) /* and starts at a multiple of 512 */
+/* A frame that was last guarded by the same name may have what it had then: for frames that will be
+ * written whole.  cap: ALLOC and READ. */
+#define AEGIS_ALLOC_USED (1u << 2)
 
 /* mem_mark flags. */
 #define AEGIS_FRAME_DROPPABLE (1u << 0) /* clean: may be taken without asking, told afterwards */

@@ -12,14 +12,15 @@
  * rest, and if the first of the rest is at fault the answer is its error.  Nothing is done for a
  * record at fault.
  *
- *   tlb_write    binds pages, or (AEGIS_BIND_TABLE) supplies a page table: the frame must be held,
+ *   tlb_write    binds pages: one, or with AEGIS_BIND_MORE(n) a run of 1 + n consecutive pages and
+ *                frames; or (AEGIS_BIND_TABLE) supplies a page table: the frame must be held,
  *                not bound and not shared; it leaves the holdings until the table is deleted
  *   tlb_protect  changes protection of `pages` pages from va, clears accessed and dirty
  *   tlb_delete   unbinds `pages` pages from va, or (AEGIS_BIND_TABLE) takes an empty table back
  *
- * protect and delete look at a bounded number of entries in a call.  A record that is not done then, or
- * whose pages from some va on are at fault, is narrowed to what remains (va, pfn); the bits in prot are
- * kept.  0 records done is an answer too: call again.
+ * All look at a bounded number of entries in a call.  A record that is not done then, or whose pages
+ * from some va on are at fault, is narrowed to what remains (va, pfn, for a run also the number in
+ * prot); the other bits in prot are kept.  0 records done is an answer too: call again.
  *
  * protect and delete write into the record's prot AEGIS_WAS_ACCESSED and AEGIS_WAS_DIRTY, the
  * disjunction over the pages of the record.  Pages not bound are skipped.  Other processors that run
@@ -49,6 +50,8 @@ _Static_assert(sizeof(struct aegis_bind) == 16, "ABI");
 #define AEGIS_BIND_CLEAR      (1u << 7) /* protect: keep protection, only clear A and D */
 #define AEGIS_BIND_LEVEL(n)   ((uint32_t)(n) << 8)  /* table level: 1 page table, 2, 3 */
 #define AEGIS_BIND_KEY(n)     ((uint32_t)(n) << 12) /* protection key 0..15 */
+#define AEGIS_BIND_MORE(n)    ((uint32_t)(n) << 16) /* write: n <= AEGIS_RUN_MAX - 1 more pages */
+#define AEGIS_RUN_MAX         4096u
 #define AEGIS_WAS_ACCESSED    (1u << 30)
 #define AEGIS_WAS_DIRTY       (1u << 31)
 

@@ -24,7 +24,7 @@ frame_sound(uint32_t pfn)
 	if ((f->kind == FRAME_FREE) != bit_free(pfn))
 		return false;
 	if (f->kind == FRAME_FREE || f->kind == FRAME_NONE)
-		return !f->refs && !f->account && !f->guard;
+		return !f->refs && !f->account;
 	if (f->kind > FRAME_KERNEL || !f->refs)
 		return false;
 	if ((f->kind == FRAME_USER || f->kind == FRAME_TABLE || f->kind == FRAME_HOLD) &&

@@ -106,22 +106,41 @@ _stripped_count(struct space *s)
 	return stripped;
 }
 
+/* Holdings pages are the space's, below s->spans, and 0 where s->held has no bit. */
+static bool
+_directory_check(const struct space *s)
+{
+	const uint32_t *directory = machine_frame(s->directory);
+
+	for (uint32_t i = 0; i < SPANS; i++) {
+		const uint8_t *page;
+
+		if (!directory[i])
+			continue;
+		if (i >= s->spans || frames[directory[i]].kind != FRAME_HOLD ||
+		    frames[directory[i]].link != s->number)
+			return false;
+		page = machine_frame(directory[i]);
+		for (uint32_t at = 0; at < AEGIS_HOLD_SPAN; at += HOLD_GROUP) {
+			if (!(s->held[i] >> at / HOLD_GROUP & 1) &&
+			    _hold_scan(page, at, at + HOLD_GROUP) < at + HOLD_GROUP)
+				return false;
+		}
+	}
+	return true;
+}
+
 bool
 space_invariants(struct space *s)
 {
 	struct check first = {s, false}, second = {s, true};
-	const uint32_t *directory;
 	bool good;
 
 	lock_acquire(&s->lock);
 	good = s->number && s->number < SPACES && frames[s->object].kind == FRAME_OBJECT &&
 	       frames[s->directory].kind == FRAME_OBJECT;
 	if (good && !s->dying) {
-		directory = machine_frame(s->directory);
-		for (uint32_t i = 0; i < SPANS; i++)
-			good = good && (!directory[i] || (frames[directory[i]].kind == FRAME_HOLD &&
-							  frames[directory[i]].link == s->number));
-		good = good && _stripped_count(s) == s->stripped;
+		good = _directory_check(s) && _stripped_count(s) == s->stripped;
 		good = good && _table_check(&first, s->root, 4);
 		good = good && _holdings_check(s);
 		good = good && _table_check(&second, s->root, 4);

@@ -15,9 +15,8 @@ uint32_t pci_read(const struct pci_function *f, uint32_t offset);      /* offset
 const struct pci_function *pci_find(uint16_t vendor, uint16_t device); /* the first; NULL: none */
 /* Next capability `id` after offset `from` (0: the first); 0: none. */
 uint32_t pci_capability(const struct pci_function *f, uint8_t id, uint32_t from);
-/* Registers [offset, offset + length) of memory register `bar`, mapped; NULL: not there. */
-volatile void *pci_map(const struct pci_function *f, uint32_t bar, uint64_t offset,
-		       uint64_t length);
+/* Registers [offset, offset + length) of memory register n, mapped; NULL: not there. */
+volatile void *pci_map(const struct pci_function *f, uint32_t n, uint64_t offset, uint64_t length);
 void pci_enable(const struct pci_function *f);                   /* memory and bus mastering */
 bool pci_message(const struct pci_function *f, uint32_t vector); /* MSI-X entry 0 to processor 0 */
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log's way out: a 16550 serial port, polled, or a plain output port.
- *
- * Options: log=PORT (default 0x3f8; 0 none) is a serial port; debugcon=PORT is a port that takes a
- * byte at a time.  Both may be given.  Writers hold the log's lock or are the only one that runs.
+ * The log's way out: a 16550 serial port, polled; option log=PORT (default 0x3f8; 0 none).  Writers
+ * hold the log's lock or are the only one that runs.
  */
 #include "x86.h"
 
@@ -18,14 +16,12 @@
 #define WAIT_MAX     100000u
 
 uint16_t serial_port;
-static uint16_t debugcon;
 
 void
 serial_init(void)
 {
 	uint16_t port = (uint16_t)option_number("log", 0x3f8);
 
-	debugcon = (uint16_t)option_number("debugcon", 0);
 	if (!port)
 		return;
 	outb(port + UART_SCRATCH, 0x5a);
@@ -52,11 +48,7 @@ uart_put(uint8_t byte)
 void
 machine_log(const char *text, size_t length)
 {
-	for (size_t i = 0; i < length; i++) {
-		if (debugcon)
-			outb(debugcon, (uint8_t)text[i]);
-		if (!serial_port)
-			continue;
+	for (size_t i = 0; serial_port && i < length; i++) {
 		if (text[i] == '\n')
 			uart_put('\r');
 		uart_put((uint8_t)text[i]);

@@ -121,8 +121,8 @@ percpu(void)
 void percpu_init(uint32_t cpu); /* descriptors and GS of the processor that runs this */
 void feature_check(void);       /* panics if the processor lacks what the kernel needs */
 void feature_enable(void);      /* on every processor */
-bool feature_offered(char reg, uint32_t leaf, uint32_t sub,
-		     uint32_t bit); /* CPUID bit; reg 'a'..'d' */
+/* CPUID bit; reg 'a'..'d'. */
+bool feature_offered(char reg, uint32_t leaf, uint32_t sub, uint32_t bit);
 
 /* ---- boot.c ---- */
 /* One frame of usable memory, cleared, below 4 GiB, never freed: its address.  Before kernel_main.

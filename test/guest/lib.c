@@ -230,8 +230,14 @@ cap_for(uint32_t space)
 status
 bind_only(uint32_t cap, uint32_t space, uint64_t va, uint32_t pfn, uint32_t prot)
 {
-	*batch_binds() = (struct aegis_bind){va, pfn, prot};
-	return aegis_tlb_write(cap, space, BATCH, 1);
+	status st;
+
+	/* The frames of a large binding are cleared a few at a time. */
+	do {
+		*batch_binds() = (struct aegis_bind){va, pfn, prot};
+		st = aegis_tlb_write(cap, space, BATCH, 1);
+	} while (st == AEGIS_AGAIN && (prot & AEGIS_BIND_LARGE));
+	return st;
 }
 
 status

@@ -51,7 +51,7 @@ TEST(mem_alloc)
 	check_is(frame_free(b), AEGIS_NOT_HELD);
 	check_is(frame_free(SYSTEM->frames), AEGIS_NOT_HELD);
 	check_is(frame_free(0xffffffff), AEGIS_NOT_HELD);
-	check_is(aegis_mem_alloc(CAP, BATCH, 1, 4), AEGIS_BAD_ARG);
+	check_is(aegis_mem_alloc(CAP, BATCH, 1, 8), AEGIS_BAD_ARG);
 	check_is(aegis_mem_alloc(CAP, BATCH + 4, 1, 0), AEGIS_BAD_ARG);
 	check_is(aegis_mem_alloc(CAP, AEGIS_AREA_PAGES * PAGE - 8, 2, 0), AEGIS_BAD_ARG);
 	check_is(aegis_mem_alloc(CAP, 0xfffffff8, 2, 0), AEGIS_BAD_ARG);

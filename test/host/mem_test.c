@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Frames: allocation in all its forms, clearing, charges, giving back. */
+/* Frames: allocation in all its forms, who sees what they had, charges, giving back. */
 #include "host.h"
+
+static struct env *first;
 
 static uint32_t
 free_now(void)
@@ -36,15 +38,57 @@ test_any(void)
 {
 	uint32_t before = free_now(), pfn = host_alloc(0), next = host_alloc(0);
 
-	EXPECT(pfn && frames[pfn].kind == FRAME_USER && frame_zero(pfn));
+	EXPECT(pfn && frames[pfn].kind == FRAME_USER);
 	EXPECT(next == pfn + 1); /* together, at the bottom */
 	EXPECT(free_now() == before - 2);
-	memset(machine_frame(pfn), 0xff, PAGE);
-	EXPECT(host_free(pfn) == 1);
-	EXPECT(host_alloc(0) == pfn && frame_zero(pfn));
 	EXPECT(host_free(pfn) == 1 && host_free(next) == 1);
 	EXPECT(host_free(pfn) == AEGIS_NOT_HELD);
 	EXPECT(free_now() == before);
+	return host_sound();
+}
+
+static const uint64_t at = HOST_AREA + 0x10000;
+
+/* Whether pfn reads as zeros where it is bound; leaves it full of ones, and free. */
+static bool
+seen_zero(uint32_t pfn)
+{
+	uint32_t own = first->space->number;
+	bool zero;
+
+	EXPECT(host_bind(AEGIS_SELF, own, at, pfn, AEGIS_BIND_READ) == 1);
+	zero = frame_zero(pfn);
+	memset(machine_frame(pfn), 0xff, PAGE);
+	EXPECT(host_bind(AEGIS_SELF, own, at, pfn, AEGIS_BIND_READ) == 1 && !frame_zero(pfn));
+	EXPECT(host_delete(AEGIS_SELF, own, at, 1, 0) == 1 && host_free(pfn) == 1);
+	return zero;
+}
+
+/* What is left in a frame is seen by nobody, except under the same name by who asks for it. */
+static bool
+test_content(void)
+{
+	uint32_t pfn = host_alloc(0);
+	struct aegis_frame_rec r = {pfn, 0};
+
+	EXPECT(seen_zero(pfn));
+	EXPECT(host_alloc(0) == pfn && seen_zero(pfn));
+	EXPECT(alloc(&r, 1, AEGIS_ALLOC_USED) == 1 && !seen_zero(pfn));
+	/* Another name, though the same environment has both. */
+	EXPECT(sys_cap_derive(0, AEGIS_ALLOC | AEGIS_READ, 9) == AEGIS_OK);
+	host_put_frames(&r, 1);
+	EXPECT(sys_mem_alloc(9, HOST_RECORDS, 1, AEGIS_ALLOC_USED) == 1 && seen_zero(pfn));
+	host_put_frames(&r, 1);
+	EXPECT(sys_mem_alloc(9, HOST_RECORDS, 1, AEGIS_ALLOC_USED) == 1 && !seen_zero(pfn));
+	EXPECT(sys_cap_drop(9) == AEGIS_OK);
+	/* What one may not read one may not find. */
+	EXPECT(sys_cap_derive(0, AEGIS_ALLOC, 9) == AEGIS_OK);
+	host_put_frames(&r, 1);
+	EXPECT(sys_mem_alloc(9, HOST_RECORDS, 1, AEGIS_ALLOC_USED) == AEGIS_DENIED);
+	EXPECT(sys_cap_drop(9) == AEGIS_OK);
+	/* A frame that its owner has not looked at is still the one before's. */
+	EXPECT(host_alloc(0) == pfn && host_free(pfn) == 1);
+	EXPECT(alloc(&r, 1, AEGIS_ALLOC_USED) == 1 && seen_zero(pfn));
 	return host_sound();
 }
 
@@ -79,7 +123,7 @@ test_batch(void)
 	while (done < 200) {
 		status st = alloc(r + done, 200 - done, 0);
 
-		EXPECT(st > 0 && st <= 32);
+		EXPECT(st > 0 && st <= 64);
 		done += (uint32_t)st;
 	}
 	EXPECT(free_now() == before - 200 && host_clears <= clears + 200);
@@ -160,7 +204,7 @@ test_bad(void)
 
 	host_put_frames(&r, 1);
 	EXPECT(sys_mem_alloc(0, HOST_RECORDS + 4, 1, 0) == AEGIS_BAD_ARG);
-	EXPECT(sys_mem_alloc(0, HOST_RECORDS, 1, 4) == AEGIS_BAD_ARG);
+	EXPECT(sys_mem_alloc(0, HOST_RECORDS, 1, 8) == AEGIS_BAD_ARG);
 	EXPECT(sys_mem_alloc(1, HOST_RECORDS, 1, 0) == AEGIS_BAD_CAP);
 	EXPECT(sys_mem_alloc(64, HOST_RECORDS, 1, 0) == AEGIS_BAD_CAP);
 	EXPECT(sys_mem_alloc(0, AEGIS_AREA_PAGES * PAGE - 8, 2, 0) == AEGIS_BAD_ARG);
@@ -199,8 +243,10 @@ int
 main(void)
 {
 	host_boot(HOST_FRAMES, 2);
+	first = current();
 	host_ok(host_sound(), "sound after boot");
 	host_ok(test_any(), "any frame");
+	host_ok(test_content(), "what a frame had");
 	host_ok(test_named(), "a frame by number");
 	host_ok(test_batch(), "batches");
 	host_ok(test_runs(), "contiguous and large runs");

@@ -28,7 +28,7 @@ test_prot(void)
 	EXPECT(host_bind(AEGIS_SELF, own, at, pfn, RW | AEGIS_BIND_EXEC) == AEGIS_WX);
 	EXPECT(host_bind(AEGIS_SELF, own, at, pfn, AEGIS_BIND_READ | AEGIS_BIND_UNCACHED) ==
 	       AEGIS_BAD_ARG);
-	EXPECT(host_bind(AEGIS_SELF, own, at, pfn, AEGIS_BIND_READ | 1u << 20) == AEGIS_BAD_ARG);
+	EXPECT(host_bind(AEGIS_SELF, own, at, pfn, AEGIS_BIND_READ | 1u << 28) == AEGIS_BAD_ARG);
 	EXPECT(host_bind(AEGIS_SELF, own, at + 1, pfn, AEGIS_BIND_READ) == AEGIS_BAD_ARG);
 	EXPECT(host_bind(AEGIS_SELF, own, 0, pfn, AEGIS_BIND_READ) == AEGIS_BAD_ARG);
 	EXPECT(host_bind(AEGIS_SELF, own, AEGIS_USER_MAX, pfn, AEGIS_BIND_READ) == AEGIS_BAD_ARG);
@@ -188,6 +188,59 @@ test_long(void)
 	return host_sound();
 }
 
+/* Runs of pages and frames in one record. */
+static bool
+test_run(void)
+{
+	static struct aegis_frame_rec f[100];
+	uint32_t base, other;
+	struct aegis_bind r[2];
+	status st;
+
+	for (uint32_t i = 0; i < 100; i++)
+		f[i] = (struct aegis_frame_rec){AEGIS_ANY, 0};
+	for (uint32_t done = 0; done < 100; done += (uint32_t)st) {
+		host_put_frames(f + done, 100 - done);
+		st = sys_mem_alloc(0, HOST_RECORDS, 100 - done, AEGIS_ALLOC_CONTIGUOUS);
+		EXPECT(st > 0);
+		host_get_frames(f + done, 100 - done);
+	}
+	base = f[0].pfn;
+	other = host_alloc(0);
+	r[0] = (struct aegis_bind){at, base, RW | AEGIS_BIND_GUARANTEED | AEGIS_BIND_MORE(99)};
+	r[1] = (struct aegis_bind){at + 0x1fe000, base, AEGIS_BIND_READ | AEGIS_BIND_MORE(1)};
+	host_put_binds(r, 2);
+	/* The first call ends with the frames that it may clear. */
+	st = sys_tlb_write(AEGIS_SELF, own, HOST_RECORDS, 2);
+	EXPECT(st == AEGIS_AGAIN && host_sound());
+	host_get_binds(r, 2);
+	EXPECT(r[0].pfn > base && r[0].va - at == (r[0].pfn - base) * PAGE);
+	while ((st = sys_tlb_write(AEGIS_SELF, own, HOST_RECORDS, 2)) == AEGIS_AGAIN)
+		;
+	EXPECT(st == 2 && host_sound());
+	for (uint32_t i = 0; i < 100; i++)
+		EXPECT((*_hold_find(first->space, base + i) & ~AEGIS_HOLD_COUNT) ==
+		       (AEGIS_HOLD_READ | AEGIS_HOLD_WRITE | AEGIS_HOLD_PIN));
+	EXPECT((*_hold_find(first->space, base + 1) & AEGIS_HOLD_COUNT) == 2);
+	EXPECT(machine_touch(0, at + 99 * PAGE, true) == 0 &&
+	       machine_touch(0, at + 100 * PAGE, true));
+	EXPECT(host_delete(AEGIS_SELF, own, at, 512, 0) == 1);
+	/* What is at fault in the middle stops it there, and the record says where. */
+	EXPECT(host_free(base + 50) == 1);
+	r[0] = (struct aegis_bind){at, base + 40, RW | AEGIS_BIND_MORE(20)};
+	host_put_binds(r, 1);
+	EXPECT(sys_tlb_write(AEGIS_SELF, own, HOST_RECORDS, 1) == AEGIS_NOT_HELD);
+	host_get_binds(r, 1);
+	EXPECT(r[0].va == at + 10 * PAGE && r[0].pfn == base + 50 &&
+	       r[0].prot == ((RW) | AEGIS_BIND_MORE(10)));
+	EXPECT(host_bind(AEGIS_SELF, own, at, base, RW | AEGIS_BIND_LARGE | AEGIS_BIND_MORE(1)) ==
+	       AEGIS_BAD_ARG);
+	EXPECT(host_delete(AEGIS_SELF, own, at, 512, 0) == 1);
+	for (uint32_t i = 0; i < 100; i++)
+		EXPECT(i == 50 || host_free(base + i) == 1);
+	return host_free(other) == 1 && host_sound();
+}
+
 static bool
 test_large(void)
 {
@@ -208,8 +261,11 @@ test_large(void)
 	EXPECT(host_bind(AEGIS_SELF, own, va + PAGE, base, RW | AEGIS_BIND_LARGE) == AEGIS_BAD_ARG);
 	EXPECT(host_bind(AEGIS_SELF, own, va, base + 1, RW | AEGIS_BIND_LARGE) == AEGIS_BAD_ARG);
 	EXPECT(host_bind(AEGIS_SELF, own, va, base + 512, RW | AEGIS_BIND_LARGE) == AEGIS_NOT_HELD);
-	EXPECT(host_bind(AEGIS_SELF, own, HOST_AREA & ~0x1ffffful, base, RW | AEGIS_BIND_LARGE) ==
-	       AEGIS_IN_USE);
+	do
+		st = host_bind(AEGIS_SELF, own, HOST_AREA & ~0x1ffffful, base,
+			       RW | AEGIS_BIND_LARGE);
+	while (st == AEGIS_AGAIN); /* frames are cleared, a few at a time */
+	EXPECT(st == AEGIS_IN_USE);
 	EXPECT(host_bind(AEGIS_SELF, own, va, base, RW | AEGIS_BIND_LARGE) == 1);
 	EXPECT(host_bind(AEGIS_SELF, own, va + PAGE, base, RW) == AEGIS_IN_USE);
 	EXPECT(machine_touch(0, va + 5 * PAGE, true) == 0 && host_sound());
@@ -295,6 +351,7 @@ main(void)
 	host_ok(test_bits(), "accessed and dirty");
 	host_ok(test_protect_rights(), "protect adds no rights");
 	host_ok(test_long(), "long ranges");
+	host_ok(test_run(), "runs");
 	host_ok(test_large(), "large pages");
 	host_ok(test_shootdown(), "shootdown");
 	host_ok(test_drop(), "bindings are a cache");

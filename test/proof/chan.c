@@ -22,6 +22,13 @@ static struct aegis_chan_page the_page;
 static uint32_t posted_pfn, posted_length, posted_offset;
 static bool posted;
 
+bool
+frame_clean(uint32_t pfn)
+{
+	frames[pfn].flags &= (uint8_t)~FRAME_DIRTY;
+	return nondet_bool();
+}
+
 struct env *
 current(void)
 {

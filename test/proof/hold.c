@@ -399,10 +399,9 @@ proof_hold_untype(void)
 	ASSUME(frames[pfn].kind == FRAME_TABLE || frames[pfn].kind == FRAME_OBJECT);
 	ASSUME(_hold_find(&spaces[0], pfn) && held(0, pfn) == 0);
 	zero = frames[pfn].kind == FRAME_TABLE && !frames[pfn].link;
-	machine_cleared = UINT32_MAX;
 	_mem_untype(&spaces[0], pfn);
 	check_locks();
-	PROVE(zero || machine_cleared == pfn, "what the kernel wrote there is not shown");
+	PROVE(zero || frames[pfn].flags & FRAME_DIRTY, "what the kernel wrote there is not shown");
 	PROVE(frames[pfn].kind == FRAME_USER && held(0, pfn) == HOLD_RIGHTS, "held by its supplier");
 	PROVE(frames[pfn].refs == 1, "with one reference");
 	REACH(!zero);
@@ -416,6 +415,8 @@ proof_hold_next(void)
 
 	state_any(UINT32_MAX);
 	ASSUME(from <= PFN_MAX && steps <= 6);
+	ASSUME(IMPLIES(i < PFN_MAX && held(0, i), spaces[0].held[i / AEGIS_HOLD_SPAN] >>
+							 i % AEGIS_HOLD_SPAN / HOLD_GROUP & 1));
 	before = steps;
 	at = _hold_next(&spaces[0], from, &steps);
 	PROVE(steps <= before && at >= from, "bounded, and forward");

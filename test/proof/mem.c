@@ -230,7 +230,7 @@ void
 proof_mem_release(void)
 {
 	uint32_t pfns[2], q = nondet_u32(), refs, guard, account, kind, times;
-	bool q_was;
+	bool q_was, dirty;
 
 	state_any();
 	ASSUME(q < FRAMES && pfns[0] < FRAMES && pfns[1] < FRAMES);
@@ -245,6 +245,7 @@ proof_mem_release(void)
 	guard = frames[q].guard;
 	account = frames[q].account;
 	kind = frames[q].kind;
+	dirty = frames[q].flags & FRAME_DIRTY;
 	q_was = bit_free(q);
 	mem_release_many(pfns, 2);
 	check_locks();
@@ -254,9 +255,11 @@ proof_mem_release(void)
 	}
 	PROVE(frames[q].refs == refs - times, "one reference less for each");
 	PROVE(bit_free(q) == (q_was || (times && refs == times)), "free with the last, and only then");
-	PROVE(IMPLIES(bit_free(q) && !q_was, frames[q].kind == FRAME_FREE && !frames[q].guard &&
-						     !frames[q].account),
+	PROVE(IMPLIES(bit_free(q) && !q_was, frames[q].kind == FRAME_FREE && !frames[q].account),
 	      "nobody's");
+	PROVE(IMPLIES(bit_free(q) && !q_was && frames[q].guard, kind == FRAME_USER && !dirty &&
+								 frames[q].guard == guard),
+	      "its content is its last guard's, if that has seen it");
 	PROVE(IMPLIES(bit_free(q) && !q_was && guard, unreferenced >= 1), "its guard is let go");
 	PROVE(IMPLIES(bit_free(q) && !q_was && account, refunded >= 1), "its account is refunded");
 	PROVE(IMPLIES(bit_free(q) && !q_was && kind != FRAME_TABLE, frames[q].flags & FRAME_DIRTY),
@@ -292,7 +295,7 @@ proof_mem_guard(void)
 	REACH(guard != to);
 }
 
-/* Frames that are handed out are cleared unless they are known to be zero. */
+/* Frames that are about to be seen are cleared unless they are known to be their owner's. */
 void
 proof_mem_clear(void)
 {
@@ -301,9 +304,12 @@ proof_mem_clear(void)
 
 	state_any();
 	ASSUME(pfn < FRAMES);
+	mem_lock.held = 0;
 	dirty = frames[pfn].flags & FRAME_DIRTY;
 	machine_cleared = UINT32_MAX;
-	frames_clear(&pfn, 1);
+	PROVE(frame_clean(pfn) == dirty, "it says what it did");
 	PROVE(IMPLIES(dirty, machine_cleared == pfn), "what another had in it is not seen");
+	PROVE(IMPLIES(!dirty, machine_cleared == UINT32_MAX), "what is the owner's stays");
+	PROVE(!(frames[pfn].flags & FRAME_DIRTY), "once");
 	REACH(dirty);
 }

@@ -73,6 +73,13 @@ area_last(uint32_t pfn, uint8_t hold)
 	return nondet_bool();
 }
 
+bool
+frame_clean(uint32_t pfn)
+{
+	(void)pfn;
+	return nondet_bool();
+}
+
 void
 _hold_last(struct flush *f, uint8_t *hold, uint32_t pfn)
 {
@@ -82,8 +89,9 @@ _hold_last(struct flush *f, uint8_t *hold, uint32_t pfn)
 }
 
 void
-_hold_give(uint8_t *hold, uint32_t pfn, uint8_t need)
+_hold_give(struct space *s, uint8_t *hold, uint32_t pfn, uint8_t need)
 {
+	(void)s;
 	(void)hold;
 	(void)pfn;
 	(void)need;

@@ -54,6 +54,16 @@ machine_frame(uint32_t pfn)
 }
 
 bool
+frame_clean(uint32_t pfn)
+{
+	bool dirty = frames[pfn].flags & FRAME_DIRTY;
+
+	PROVE(frames[pfn].kind == FRAME_USER, "only memory is cleared to be seen");
+	frames[pfn].flags &= (uint8_t)~FRAME_DIRTY;
+	return dirty;
+}
+
+bool
 machine_frame_bindable(uint32_t pfn)
 {
 	(void)pfn;
@@ -310,6 +320,8 @@ proof_tlb_bind(void)
 		      "never a table, an object, a free frame or the kernel's own");
 		PROVE(IMPLIES(kind != FRAME_USER, !(old & AEGIS_PTE_WRITE) && (old & AEGIS_PTE_NX)),
 		      "what the kernel writes is read only");
+		PROVE(!(kind == FRAME_USER && (frames[pfn].flags & FRAME_DIRTY)),
+		      "nobody sees what another left");
 		PROVE(IMPLIES(to && kind != FRAME_USER, kind == FRAME_EXPOSED),
 		      "holdings are not shown to others");
 	}
@@ -377,7 +389,17 @@ proof_tlb_fast(void)
 	refs = frames[q].refs;
 	link = frames[TABLES].link;
 	ASSUME(link < 1000 && refs < 1000);
-	n = _run_fast(&w, (const uint8_t *)rec, 2, to);
+	ASSUME(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins);
+	if (nondet_bool()) {
+		/* The pages of one record follow each other. */
+		ASSUME(rec[0].prot == prot && rec[1].prot == prot);
+		ASSUME(rec[0].va % PAGE == 0 && rec[1].va == rec[0].va + PAGE);
+		ASSUME(rec[1].pfn == rec[0].pfn + 1);
+		n = _run_fast(&w, NULL, rec[0].va, rec[0].pfn, 2, to);
+	} else {
+		n = _run_fast(&w, (const uint8_t *)rec, 0, 0, 2, to);
+	}
+	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins, "guarantees are bounded");
 	PROVE(n <= 2 && table0[i] == other_old, "no other entry changes");
 	PROVE(frames[TABLES].link == link + n, "entries are counted");
 	new[0] = n > 0 ? table0[rec[0].va / PAGE % 512] : 0;
@@ -396,17 +418,13 @@ proof_tlb_fast(void)
 		PROVE(giver[k] & AEGIS_HOLD_READ, "the caller holds the frame");
 		PROVE(IMPLIES(new[k] & AEGIS_PTE_WRITE, giver[k] & AEGIS_HOLD_WRITE),
 		      "with the right to write");
-		PROVE(kind == FRAME_USER || kind == FRAME_EXPOSED || kind == FRAME_HOLD,
-		      "never a table, an object, a free frame or the kernel's own");
-		PROVE(IMPLIES(kind != FRAME_USER,
-			      !(new[k] & AEGIS_PTE_WRITE) && (new[k] & AEGIS_PTE_NX)),
-		      "what the kernel writes is read only");
-		PROVE(IMPLIES(to, kind == FRAME_USER && !(frames[rec[k].pfn].flags & FRAME_REVOKED)),
-		      "nothing that may not be shared");
+		PROVE(kind == FRAME_USER, "memory and nothing else");
+		PROVE(!(frames[rec[k].pfn].flags & (FRAME_DIRTY | FRAME_REVOKED)),
+		      "nothing that may not be shared, or seen");
 	}
 	REACH(n == 2 && to && !was && held(to, q));
 	REACH(n == 2 && !to && (new[1] & AEGIS_PTE_WRITE));
-	REACH(n == 1 && frames[rec[0].pfn].kind == FRAME_HOLD);
+	REACH(n == 2 && (prot & AEGIS_BIND_GUARANTEED));
 }
 
 void
