@@ -80,8 +80,8 @@ mark_cell(FILE *out, size_t row)
 	if (r->mark == NONE)
 		return;
 	met = r->mark == MOST ? exos && exos->value <= r->limit : ratio >= r->limit;
-	fprintf(out, r->mark == MOST ? "  <= %-7.0f" : "  >= %gx     ", r->limit);
-	fprintf(out, "%s", !known ? "" : met ? " met" : " not met");
+	fprintf(out, r->mark == MOST ? "  <= %.0f" : "  >= %gx", r->limit);
+	fprintf(out, "%s", !known ? "" : met ? ", met" : ", not met");
 }
 
 static void

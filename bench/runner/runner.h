@@ -68,7 +68,7 @@ struct figure {
 
 struct run { /* what was asked for */
 	bool chosen[MAX_ROWS];
-	bool all, no_linux, keep, kvm, measures[MEASURES];
+	bool all, no_linux, keep, kvm, tcg, measures[MEASURES];
 	unsigned repeat, deadline;
 	double load; /* of the host at the start */
 	const char *json, *svg;
