@@ -16,7 +16,7 @@
  *    caps 0 is free; neither can rise from there, because only a valid slot makes references.
  * 4. A node that is allocated again has another generation.  One whose generations are used
  *    up is never allocated again.
- * 5. Slots are written with node_lock held, and are read without: by their sequence number.
+ * 5. Slots are written with node_lock held, and are read without: each is one word.
  *    A check walks first and compares generations last, so that the walk is known to have met
  *    this node.
  * 6. What lasts longer than a call and rests on a capability (a frame's guard, a holding) is
@@ -81,34 +81,22 @@ node_live(uint32_t node, uint32_t generation)
 
 /* ---- slots ---- */
 
-/* A slot as it was at one moment; false: none, or it is being written, or empty. */
+/* A slot as it was at one moment; false: none, or it is empty. */
 static bool
 slot_read(const struct env *e, uint32_t n, struct cap *out)
 {
-	const struct cap *slot;
-	uint32_t before;
-
 	if (n >= AEGIS_CAP_SLOTS)
 		return false;
-	slot = &e->caps[n];
-	before = __atomic_load_n(&slot->sequence, __ATOMIC_ACQUIRE);
-	out->node = __atomic_load_n(&slot->node, __ATOMIC_RELAXED);
-	out->generation = __atomic_load_n(&slot->generation, __ATOMIC_RELAXED);
-	out->rights = __atomic_load_n(&slot->rights, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	return !(before & 1) && out->node &&
-	       __atomic_load_n(&slot->sequence, __ATOMIC_RELAXED) == before;
+	out->word = __atomic_load_n(&e->caps[n].word, __ATOMIC_ACQUIRE);
+	return out->node;
 }
 
 void
 _slot_write(struct cap *slot, uint32_t node, uint32_t generation, uint32_t rights)
 {
-	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	__atomic_store_n(&slot->node, node, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->generation, generation, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->rights, rights, __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->sequence, slot->sequence + 1, __ATOMIC_RELEASE);
+	const struct cap c = {.node = node, .generation = generation, .rights = rights};
+
+	__atomic_store_n(&slot->word, c.word, __ATOMIC_RELEASE);
 }
 
 status

@@ -27,7 +27,7 @@
  */
 #include "tlb.h"
 
-#define REVOKING    (1u << 31) /* in the rights of a slot: asked, not yet answered OK */
+#define REVOKING    (1u << 15) /* in the rights of a slot: asked, not yet answered OK */
 #define BURY_STEPS  256u
 #define FRAME_STEPS 4096u
 #define STRIP_STEPS 2048u

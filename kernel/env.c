@@ -143,7 +143,7 @@ env_boot(struct space *s)
 	atomic_fetch_add(&s->envs, 1);
 	account_charge(1, ACCOUNT_ENV, 1);
 	e = env_make(pfns, 1, NODE_ROOT, 1, s);
-	e->caps[0] = (struct cap){NODE_ROOT, nodes[NODE_ROOT].generation, AEGIS_ALL, 0};
+	_slot_write(&e->caps[0], NODE_ROOT, nodes[NODE_ROOT].generation, AEGIS_ALL);
 	env_table[1] = e;
 	return e;
 }

@@ -81,10 +81,16 @@ struct node {
 };
 #define NODE_ROOT 1u
 #define NODES     8192u
+/* One word, so that readers take no lock.  Written with node_lock held; node 0: empty. */
 struct cap {
-	uint32_t node, generation, rights; /* node 0: empty; written with node_lock held */
-	uint32_t sequence;                 /* odd while it is written: readers take no lock */
+	union {
+		uint64_t word;
+		struct {
+			uint64_t node : 16, generation : 32, rights : 16;
+		};
+	};
 };
+_Static_assert(NODES <= 1u << 16 && sizeof(struct cap) == 8, "one word");
 extern struct lock node_lock;
 extern struct node nodes[NODES];
 struct env;

@@ -16,7 +16,7 @@ slots_count(const struct env *e)
 
 		if (!c->node)
 			continue;
-		if (c->node >= NODES || (c->sequence & 1))
+		if (c->node >= NODES)
 			return false;
 		if (nodes[c->node].generation == c->generation)
 			seen_caps[c->node]++;

@@ -162,7 +162,7 @@ host_boot(uint32_t n, uint32_t cpu_count)
 	e->exposed = mem_kernel_alloc(1, FRAME_EXPOSED);
 	frames[e->exposed].kind = FRAME_EXPOSED;
 	frames[e->exposed].link = e->number;
-	e->caps[0] = (struct cap){NODE_ROOT, nodes[NODE_ROOT].generation, AEGIS_ALL, 0};
+	_slot_write(&e->caps[0], NODE_ROOT, nodes[NODE_ROOT].generation, AEGIS_ALL);
 	host_run(e);
 }
 
