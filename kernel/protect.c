@@ -18,11 +18,6 @@
 #define SHORT_RECORDS 8u
 #define PTE_BITS      (AEGIS_PTE_WRITE | AEGIS_PTE_NX | PTE_KEY(15))
 
-struct change {
-	uint64_t keep, set; /* entry = entry & keep | set */
-	uint8_t need;       /* of the holdings; 0: no right is added */
-};
-
 /* False: a record that range.c decides about. */
 static inline bool
 change_read(struct change *c, uint32_t prot)
@@ -103,24 +98,6 @@ _holdings_allow(struct space *s, const uint64_t *pte, const uint64_t *end, uint8
 			return false;
 	}
 	return true;
-}
-
-static inline uint64_t
-_entries_change(uint64_t *pte, const uint64_t *end, struct change c)
-{
-	uint64_t seen = 0;
-
-	for (; pte != end; pte++) {
-		uint64_t old = *pte;
-
-		if (!(old & AEGIS_PTE_PRESENT))
-			continue;
-		while (!__atomic_compare_exchange_n(pte, &old, (old & c.keep) | c.set, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			;
-		seen |= old;
-	}
-	return seen;
 }
 
 /* Pages in one page table: what was seen, and AEGIS_PTE_PRESENT.  0: nothing was done. */

@@ -20,38 +20,20 @@
 
 struct range {
 	struct flush flush;
-	uint64_t keep, set; /* protect: entry = entry & keep | set */
-	uint32_t prot;      /* protect: rights that are to be there */
+	struct change change; /* protect */
+	uint32_t prot;        /* protect: rights that are to be there */
 	uint32_t steps;
 	uint64_t seen; /* entries so far, disjunction */
 };
-
-static uint64_t
-_protect_run(const struct range *r, uint64_t *pte, uint64_t n)
-{
-	uint64_t keep = r->keep, set = r->set, seen = 0;
-
-	for (uint64_t *end = pte + n; pte != end; pte++) {
-		uint64_t old = *pte;
-
-		if (!(old & AEGIS_PTE_PRESENT))
-			continue;
-		while (!__atomic_compare_exchange_n(pte, &old, (old & keep) | set, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			;
-		seen |= old;
-	}
-	return seen;
-}
 
 /* Whether the holdings allow what `prot` adds; entries are small, or one large. */
 static status
 _protect_check(const struct range *r, const uint64_t *pte, uint64_t n)
 {
 	struct hold_cache cache = HOLD_CACHE;
-	uint8_t need = hold_need(r->prot);
+	uint8_t need = r->change.need;
 
-	if (!(r->prot & (AEGIS_BIND_WRITE | AEGIS_BIND_EXEC)))
+	if (!need)
 		return AEGIS_OK;
 	for (uint64_t i = 0; i < n; i++) {
 		uint32_t pfn = pte_pfn(pte[i]);
@@ -86,7 +68,7 @@ _range_protect(struct range *r, uint64_t *pte, uint32_t table, uint64_t va, uint
 	(void)table;
 	if (st != AEGIS_OK)
 		return st;
-	seen = _protect_run(r, pte, n);
+	seen = _entries_change(pte, pte + n, r->change);
 	r->seen |= seen;
 	if (seen & AEGIS_PTE_ACCESSED) {
 		if (large)
@@ -254,19 +236,15 @@ _record_range(struct range *r, struct pair *p, struct batch *b, struct aegis_bin
 static status
 _protect_start(struct range *r, struct aegis_bind rec, uint64_t nx)
 {
-	status st;
-
-	if (rec.prot & AEGIS_BIND_CLEAR) {
-		r->keep = ~(AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY);
-		r->set = 0;
-		r->prot = 0;
-		return rec.prot & ~(AEGIS_BIND_CLEAR | PROT_WAS) ? AEGIS_BAD_ARG : AEGIS_OK;
-	}
-	st = prot_check(rec.prot, PROT_RWX | PROT_KEYS | PROT_WAS, r->flush.space->flags);
-	r->keep = ~(PTE_PROT_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY);
-	r->set = pte_prot(rec.prot, nx);
+	r->change = (struct change){~(AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY), 0, 0};
 	r->prot = rec.prot;
-	return st;
+	if (rec.prot & AEGIS_BIND_CLEAR)
+		return rec.prot & ~(AEGIS_BIND_CLEAR | PROT_WAS) ? AEGIS_BAD_ARG : AEGIS_OK;
+	r->change.keep &= ~PTE_PROT_BITS;
+	r->change.set = pte_prot(rec.prot, nx);
+	if (rec.prot & (AEGIS_BIND_WRITE | AEGIS_BIND_EXEC))
+		r->change.need = hold_need(rec.prot);
+	return prot_check(rec.prot, PROT_RWX | PROT_KEYS | PROT_WAS, r->flush.space->flags);
 }
 
 static status

@@ -186,6 +186,31 @@ pte_prot(uint32_t prot, uint64_t nx)
 	return pte;
 }
 
+/* A change of protection. */
+struct change {
+	uint64_t keep, set; /* entry = entry & keep | set */
+	uint8_t need;       /* of the holdings; 0: no right is added */
+};
+
+/* What was seen of the entries that are present: no bit that a processor sets meanwhile is lost. */
+static inline uint64_t
+_entries_change(uint64_t *pte, const uint64_t *end, struct change c)
+{
+	uint64_t seen = 0;
+
+	for (; pte != end; pte++) {
+		uint64_t old = *pte;
+
+		if (!(old & AEGIS_PTE_PRESENT))
+			continue;
+		while (!__atomic_compare_exchange_n(pte, &old, (old & c.keep) | c.set, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			;
+		seen |= old;
+	}
+	return seen;
+}
+
 static inline struct aegis_bind
 batch_bind(const struct batch *b)
 {
