@@ -30,7 +30,7 @@ TEST_service_test = $(filter-out exos/service/kernel.c,$(wildcard exos/service/*
 TEST_service_fuzz_test = $(TEST_service_test)
 TEST_service_patch_test = $(TEST_service_test)
 TEST_fd_test = test/host/fd_fake.c test/host/fd_service.c \
-	$(filter-out exos/fd/machine.c,$(wildcard exos/fd/*.c)) exos/linux/file.c exos/linux/desc.c \
+	$(filter-out exos/fd/machine.c,$(wildcard exos/fd/*.c)) exos/linux/file.c exos/linux/desc.c exos/linux/lock.c \
 	exos/linux/path.c exos/linux/stat.c exos/linux/poll.c $(wildcard exos/tty/*.c)
 TEST_fd_ipc_test = $(TEST_fd_test)
 

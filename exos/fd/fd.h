@@ -40,6 +40,7 @@ struct fd_table {
 	uint32_t umask;
 	uint32_t scrap_pfn, scrap_space; /* page for accesses that came too late; space it is of */
 	uint32_t window_pages;           /* of the arena reserved by windows */
+	uint32_t locks;                  /* not 0: the process has made locks of its own */
 	uint64_t size_limit;             /* RLIMIT_FSIZE in bytes, UINT64_MAX: none */
 	struct file *files;              /* all, for the fault handler and fork */
 	struct offset_page *offsets;

@@ -122,6 +122,9 @@ fd_close(int fd)
 	f = entry_file(*e);
 	*e = 0;
 	t->used[n / 64] &= ~(1ul << (n % 64));
+	/* A process's own locks on a file end with any descriptor of it. */
+	if (t->locks)
+		service(SVC_LOCK, f->obj, SVC_LOCK_PROCESS | SVC_LOCK_UNLOCK, 0, INT64_MAX);
 	file_put(f);
 	return 0;
 }

@@ -44,6 +44,10 @@ bool call_info_read(uint64_t number, struct call_info *info);
 /* The name alone, "?" if there is none. */
 const char *call_name(uint64_t number);
 
+/* lock.c: fcntl(f, F_GETLK ... F_OFD_SETLKW, user). */
+struct file;
+int64_t lock_fcntl(struct file *f, uint32_t command, uint64_t user);
+
 #define CALL_DECLARE_NONE(name)
 #define CALL_DECLARE_LOCAL(name)                int64_t sys_##name(struct call *c);
 #define CALL_DECLARE_SERVICE(name)              int64_t sys_##name(struct call *c);

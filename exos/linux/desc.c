@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linux calls on descriptors themselves: dup, close, fcntl, ioctl, pipe, flock, getdents.
+ * Linux calls on descriptors themselves: dup, close, fcntl, ioctl, pipe, getdents.
  *
- * Owns nothing.  Record and whole-file locks always succeed and exclude nobody: F_GETLK finds none.
+ * Owns nothing.
  */
 #include "exos/core/core.h"
 #include "exos/fd/fd.h"
@@ -93,27 +93,6 @@ sys_close_range(struct call *c)
 /* ---- fcntl ---- */
 
 static int64_t
-lock_call(struct file *f, uint32_t command, uint64_t user)
-{
-	bool ask = command == LX_F_GETLK || command == LX_F_OFD_GETLK;
-	struct lx_flock lock;
-
-	if (copy_in(&lock, user, sizeof(lock)))
-		return -EFAULT;
-	if (lock.l_type < LX_F_RDLCK || lock.l_type > LX_F_UNLCK || lock.l_whence < LX_SEEK_SET ||
-	    lock.l_whence > LX_SEEK_END)
-		return -EINVAL;
-	if (ask) {
-		lock.l_type = LX_F_UNLCK;
-		return copy_out(user, &lock, sizeof(lock)) ? -EFAULT : 0;
-	}
-	if ((lock.l_type == LX_F_RDLCK && !file_readable(f)) ||
-	    (lock.l_type == LX_F_WRLCK && !file_writable(f)))
-		return -EBADF;
-	return 0;
-}
-
-static int64_t
 pipe_size_set(struct file *f, uint64_t size)
 {
 	int64_t now = file_pipe_size(f);
@@ -138,7 +117,7 @@ fcntl_file(struct file *f, uint32_t command, uint64_t argument)
 	case LX_F_OFD_GETLK:
 	case LX_F_OFD_SETLK:
 	case LX_F_OFD_SETLKW:
-		return lock_call(f, command, argument);
+		return lock_fcntl(f, command, argument);
 	case LX_F_GETPIPE_SZ:
 		return file_pipe_size(f);
 	case LX_F_SETPIPE_SZ:
@@ -205,19 +184,6 @@ sys_ioctl(struct call *c)
 	default:
 		return file_ioctl(f, request, c->a[2]);
 	}
-}
-
-int64_t
-sys_flock(struct call *c)
-{
-	uint32_t operation = (uint32_t)c->a[1] & ~(uint32_t)LX_LOCK_NB;
-	struct file *f = fd_file((int)c->a[0]);
-
-	if (!f || (file_flags(f) & LX_O_PATH))
-		return -EBADF;
-	return operation == LX_LOCK_SH || operation == LX_LOCK_EX || operation == LX_LOCK_UN
-		       ? 0
-		       : -EINVAL;
 }
 
 /* ---- pipe ---- */

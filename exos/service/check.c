@@ -126,6 +126,8 @@ service_check(struct service *sv)
 		bad = "number of processes";
 	if (!bad)
 		bad = check_names(sv);
+	if (!bad)
+		bad = lock_check(sv);
 	if (!bad && !fs_check(sv->fs, &bad) && !bad)
 		bad = "the file system";
 	if (!bad && sv->tty && !tty_check(sv->tty))

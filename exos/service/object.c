@@ -129,6 +129,7 @@ object_free(struct service *sv, struct object *o)
 	struct sfile *file = o->file;
 
 	sv->object_count--;
+	lock_object_drop(sv, o);
 	if (o->pipe)
 		pipe_closed(sv, o->pipe, o->read, o->write);
 	if (file && o->type == SVC_T_FILE) {
@@ -148,6 +149,7 @@ object_let_go(struct service *sv, struct proc *p, struct object *o, uint32_t ind
 {
 	p->held[index / 64] &= ~(1ull << (index % 64));
 	p->held_count--;
+	lock_process_drop(sv, p, o);
 	if (lives)
 		parts_unshare(sv, p, o);
 	else if (o->pipe)

@@ -69,6 +69,7 @@
 
 struct service;
 struct proc;
+struct lock;
 struct patch_file;
 
 /* ---- objects: open file descriptions ---- */
@@ -159,7 +160,9 @@ struct proc {
 	int32_t stop_signal; /* 0: runs */
 	bool stop_news, continue_news;
 	bool execed;
-	bool vfork; /* parent waits for exec or end */
+	bool vfork;            /* parent waits for exec or end */
+	const void *lock_wait; /* what the lock that it waits for is about, or NULL */
+	int32_t lock_blocker;  /* process whose lock is in the way, 0: an object's */
 	bool tty_waits;
 	struct tty_read tty_read;
 	uint64_t time_ns;               /* at the end */
@@ -202,6 +205,8 @@ struct service {
 	/* objects */
 	struct object *objects[OBJ_MAX / OBJ_CHUNK];
 	uint32_t object_hint, object_count;
+	struct lock *locks;
+	uint32_t lock_count;
 	/* frames */
 	struct window windows[WINDOWS];
 	uint32_t window_stamp;
@@ -307,6 +312,12 @@ int object_show(struct service *sv, struct proc *p, struct object *o, struct svc
 void object_describe(struct service *sv, const struct object *o, struct svc_opened *out);
 int64_t op_open(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_close(struct service *sv, struct proc *p, struct svc *s);
+
+/* ---- lock.c: advisory locks ---- */
+int64_t op_lock(struct service *sv, struct proc *p, struct svc *s);
+void lock_process_drop(struct service *sv, const struct proc *p, const struct object *o);
+void lock_object_drop(struct service *sv, const struct object *o);
+const char *lock_check(struct service *sv);
 
 /* ---- path.c: names and metadata ---- */
 int path_read(struct service *sv, struct proc *p, uint64_t offset, uint64_t length, char *to);

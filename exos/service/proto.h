@@ -103,6 +103,10 @@ enum svc_op {
 			   has patched; d = frame of the stub page or 0 */
 	SVC_PATCH, /* a=obj b=file offset of the site c=rax d=text base address e=stub address: result 1
 			   patched: a=page index b=frame, c=stub frame; 0 refused */
+	/* ---- advisory locks ---- */
+	SVC_LOCK, /* a=obj b=SVC_LOCK_* c=first byte d=last byte; 0, or -EAGAIN: another's is in the way (with
+			   WAIT the caller is noted), -EDEADLK, -ENOLCK.  ASK: 1 if one is in the way: a=1 exclusive
+			   b=first c=last byte d=pid, UINT64_MAX no process */
 	/* ---- from the supervisor only ---- */
 	SVC_HOST_INPUT,   /* stream 0 got data or ended */
 	SVC_HOST_ROOM,    /* terminal output ring has room */
@@ -118,6 +122,15 @@ enum svc_op {
 #define SVC_UID    0u
 #define SVC_GID    1u
 #define SVC_GROUPS 2u
+
+#define SVC_LOCK_WRITE   (1u << 0) /* exclusive */
+#define SVC_LOCK_UNLOCK  (1u << 1)
+#define SVC_LOCK_ASK     (1u << 2)
+#define SVC_LOCK_WAIT    (1u << 3)
+#define SVC_LOCK_FILE    (1u << 4) /* flock's */
+#define SVC_LOCK_PROCESS (1u << 5) /* of the process, not of the object */
+#define SVC_LOCK_CANCEL  (1u << 6) /* the caller waits no more */
+#define SVC_LOCK_FLAGS   (1u << 7)
 
 enum svc_type {
 	SVC_T_FILE,

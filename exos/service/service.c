@@ -187,6 +187,8 @@ dispatch_rest(struct service *sv, struct proc *p, struct svc *s)
 		return op_text(sv, p, s);
 	case SVC_PATCH:
 		return op_patch(sv, p, s);
+	case SVC_LOCK:
+		return op_lock(sv, p, s);
 	default:
 		return -ENOSYS;
 	}

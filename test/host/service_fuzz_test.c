@@ -182,6 +182,12 @@ sensible(struct proc *p, struct svc *s)
 		s->a = (uint64_t)any_proc()->pid;
 		s->b = below(65);
 		break;
+	case SVC_LOCK:
+		s->a = any_object(p);
+		s->b = below(3) ? below(2) | SVC_LOCK_PROCESS * below(2) : below(SVC_LOCK_FLAGS);
+		s->c = below(30);
+		s->d = s->c + below(30);
+		break;
 	case SVC_TTY_IOCTL:
 		s->a = any_object(p);
 		s->b = 0x5401 + below(0x2a);
@@ -280,8 +286,8 @@ finish(void)
 	if (sv->first)
 		service_dispatch(sv, &s, FAKE_SUPERVISOR);
 	service_work(sv);
-	check_at(!sv->proc_count && !sv->object_count && !fake.names, "everybody is gone",
-		 __LINE__);
+	check_at(!sv->proc_count && !sv->object_count && !fake.names && !sv->locks,
+		 "everybody is gone", __LINE__);
 	check_at(fake.bad == 0, "nothing was asked that the kernel would refuse", __LINE__);
 }
 
