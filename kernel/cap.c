@@ -185,6 +185,7 @@ node_settle(uint32_t node)
 		account = n->account;
 		n->parent = 0;
 		n->depth = 0;
+		atomic_fetch_add(&gate_epoch, 1);
 		if (n->generation < UINT32_MAX - 1) {
 			__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_RELEASE);
 			atomic_store(&n->refs, pool_free);
@@ -254,6 +255,7 @@ _node_revoke(struct cap *slot, uint32_t flag)
 	if (n->generation >= UINT32_MAX - 2)
 		return AEGIS_LIMIT;
 	__atomic_store_n(&n->generation, n->generation + 1, __ATOMIC_SEQ_CST);
+	atomic_fetch_add(&gate_epoch, 1);
 	n->caps = 1;
 	_slot_write(slot, slot->node, n->generation, slot->rights | flag);
 	return AEGIS_OK;

@@ -13,7 +13,8 @@
  *    e->queued says so.  It is in the heap of e->cpu only while SLEEPING with a deadline.
  * 2. Whose a slice is, slice.c says; here it only decides who is picked.
  * 3. used time of environments + idle time = time passed, on each processor: cpu_enter and cpu_leave
- *    are the only places where cpu->env changes, except a transfer (pct.c), which calls both.
+ *    are the only places where cpu->env changes, except a transfer (pct.c), which calls both, or
+ *    cpu_relay when it was made without C.
  * 4. Lock order: the environment's lock, then the processor's.  A candidate is picked under the
  *    processor's lock, and looked at again under its own.
  * 5. A wake between the check of the event count and SLEEPING cannot be lost: both are done, and the
@@ -53,11 +54,14 @@ cpu_init(void)
 {
 	force_max = bound_option("force_max", AEGIS_FORCE_MAX);
 	call_slices = bound_option("call_slices", AEGIS_CALL_SLICES);
+	atomic_fetch_add(&gate_epoch, 1); /* 0 is never */
 	slice_tsc = system_page->slice_tsc;
 	epilogue_tsc = system_page->tsc_hz / 1000000 * AEGIS_EPILOGUE_NS / 1000;
 	force_tsc = system_page->tsc_hz / 1000000 * AEGIS_FORCE_NS / 1000;
-	for (uint32_t i = 0; i < AEGIS_CPUS; i++)
+	for (uint32_t i = 0; i < AEGIS_CPUS; i++) {
 		cpus[i].yielded = UINT64_MAX;
+		cpus[i].stamp = i + AEGIS_CPUS; /* 0 is never */
+	}
 }
 
 static uint64_t
@@ -258,6 +262,26 @@ cpu_wake(struct env *e)
 /* ---- switching ---- */
 
 void
+cpu_odd(struct env *e)
+{
+	e->odd = e->epilogue || e->ports[0].n;
+}
+
+void
+cpu_relay(struct env *from, struct env *to)
+{
+	struct cpu *c = cpu_this();
+	uint64_t now = machine_tsc();
+
+	from->used += now - c->began;
+	from->page->time_tsc = from->used;
+	from->page->entries = from->calls;
+	c->began = now;
+	c->env = to;
+	c->space = to->space;
+}
+
+void
 cpu_leave(struct env *e)
 {
 	struct cpu *c = cpu_this();
@@ -276,6 +300,7 @@ cpu_leave(struct env *e)
 		}
 		e->epilogue = 0;
 	}
+	cpu_odd(e);
 	if (e->ports[0].n)
 		irq_ports_load(e, false);
 	c->env = NULL;
@@ -295,6 +320,7 @@ cpu_enter(struct env *e)
 	e->page->cpu = e->cpu;
 	e->page->slice = c->extra ? AEGIS_ANY : c->position;
 	e->page->slice_end = c->slice_end;
+	e->stamp = c->stamp;
 	if (c->space != e->space)
 		space_load(e->space);
 	if (e->ports[0].n)
@@ -453,6 +479,7 @@ pick(struct cpu *c, uint64_t now)
 	c->position = (uint32_t)(count % AEGIS_SLICES);
 	c->slice_end = system_page->tsc_boot + (count + 1) * slice_tsc;
 	c->extra = false;
+	c->stamp += AEGIS_CPUS;
 	if (s->env && c->yielded != count) {
 		e = ready_lock(callee_of(s->env, s->generation));
 		if (e && !debt_pay(e))
@@ -619,11 +646,14 @@ slice_over(struct cpu *c, struct env *e, struct regs *regs, uint64_t now)
 		c->extra = s->env != e->number;
 		e->page->slice = c->extra ? AEGIS_ANY : c->position;
 		e->page->slice_end = c->slice_end;
+		e->stamp = c->stamp += AEGIS_CPUS;
 		e->epilogue = 0;
+		cpu_odd(e);
 		return;
 	}
 	if (!e->epilogue) {
 		e->epilogue = now;
+		cpu_odd(e);
 		upcall_post(e, AEGIS_PEND_SLICE);
 		COUNT(slice_ends);
 	} else if (now >= e->epilogue + force_tsc) {

@@ -11,7 +11,8 @@
  * 3. e->area[i] != 0 for i < setup.area_pages: frames that cannot be unbound or change owner,
  * because they are pinned in e->space (space_pin).
  * 4. state RUNNING means: exactly one processor has cpu->env == e, and only it changes the state.
- *    Others ask it through e->kill and an interrupt.
+ *    Others ask it through e->kill and an interrupt.  A transfer by the entry code (pct.c) leaves two
+ *    RUNNING on a processor, who called and who was called, until that or any other entry of C.
  * 5. space->envs counts the environments whose e->space it is.
  *
  * Exposed: the environment page; env_read.  Revoked: env_destroy by capability, in bounded time:
@@ -34,14 +35,28 @@ env_lock(uint32_t number, uint32_t generation)
 	e = env_table[number];
 	if (e && (generation == 0 || e->generation == generation))
 		return e;
-	lock_release(&env_locks[number]);
+	if (e)
+		env_unlock(e);
+	else
+		lock_release(&env_locks[number]);
 	return NULL;
+}
+
+/* A transfer may enter e by the entry code alone. */
+static bool
+door_open(const struct env *e)
+{
+	return e->state == AEGIS_STATE_SLEEPING && e->accepts && !e->returns_to_sleep && !e->odd &&
+	       !e->killed && !e->heap && e->setup.call_entry && !chaos_slow;
 }
 
 void
 env_unlock(const struct env *e)
 {
-	lock_release(&env_locks[e->number]);
+	if (door_open(e))
+		lock_release_door(&env_locks[e->number]);
+	else
+		lock_release(&env_locks[e->number]);
 }
 
 struct env *
@@ -129,6 +144,10 @@ env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t accou
 	e->state = AEGIS_STATE_NEW;
 	e->deadline = AEGIS_NEVER;
 	e->space = s;
+	e->root = s->root * PAGE;
+	e->lock = &env_locks[number];
+	for (uint32_t i = 0; i < AEGIS_GATES; i++)
+		e->ways[i].lock = &env_locks[0]; /* nobody's, so that it never has a door */
 	return e;
 }
 
@@ -285,6 +304,7 @@ _env_setup(struct env *e, struct space *s, const struct aegis_setup *setup)
 		cpu_unready(e);
 	atomic_fetch_sub(&e->space->envs, 1);
 	e->space = s;
+	e->root = s->root * PAGE;
 	e->setup = *setup;
 	upcall_prepare(e);
 	if (self)
@@ -457,6 +477,7 @@ void
 _env_abort(struct env *e, uint32_t reason)
 {
 	e->kill = reason;
+	e->killed = true;
 	if (e->state == AEGIS_STATE_RUNNING)
 		machine_ipi(e->cpu);
 	else if (e->state == AEGIS_STATE_SLEEPING)
@@ -479,6 +500,7 @@ _env_free(struct env *e)
 	lock_release(&e->space->lock);
 	atomic_fetch_sub(&e->space->envs, 1);
 	node_unref(e->guard);
+	atomic_fetch_add(&gate_epoch, 1);
 	env_table[number] = NULL;
 	mem_release_many(pfns, 3);
 	account_refund(account, ACCOUNT_ENV, 1);

@@ -209,6 +209,7 @@ trap_exception(struct regs *regs, uint64_t addr)
 void
 trap_foreign(struct regs *regs)
 {
+	transfer_settle();
 	COUNT_AT(upcall_foreigns);
 	TRACE_AT(upcall_foreign_event, regs->rax, regs->rip);
 	if (chaos_on)

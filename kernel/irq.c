@@ -133,6 +133,7 @@ sys_io_claim(uint32_t cap, uint32_t port, uint32_t n)
 		_ports_mark(port, n, true);
 		self->ports[range].first = (uint16_t)port;
 		self->ports[range].n = (uint16_t)n;
+		cpu_odd(self);
 	}
 	lock_release(&irq_lock);
 	if (st == AEGIS_OK)
@@ -161,6 +162,7 @@ irq_release(struct env *e)
 		_ports_mark(e->ports[i].first, e->ports[i].n, false);
 		e->ports[i].n = 0;
 	}
+	cpu_odd(e);
 	e->irqs = 0;
 	lock_release(&irq_lock);
 }

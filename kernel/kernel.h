@@ -23,10 +23,12 @@
 #define PAGE 4096ul
 
 struct lock {
-	atomic_uint held; /* 0 free, else processor + 1 */
+	atomic_uint held; /* 0 or LOCK_DOOR free, else processor + 1 */
 };
+#define LOCK_DOOR 0x80000000u      /* free, and transfers may enter: of an environment (pct.c) */
 void lock_acquire(struct lock *l); /* lock.c */
 void lock_release(struct lock *l);
+void lock_release_door(struct lock *l);
 
 #define assert(e)                  \
 	do {                       \
@@ -265,25 +267,44 @@ struct upcall_fast {
 	uint64_t pages[AEGIS_AREA_PAGES - 1]; /* kernel address - offset, of each stack page */
 };
 struct env {
+	/* What the entry code uses; asm.h has the offsets. */
 	struct upcall_fast fast; /* must be first */
 	uint32_t number, generation;
 	uint32_t calls; /* ever made */
+	union {
+		struct {
+			bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
+			bool returns_to_sleep; /* entered out of that sleep, not returned since */
+			bool odd;              /* cpu_odd: an epilogue or ports */
+			bool killed;           /* kill is not 0 */
+		};
+		uint32_t door; /* all four at once */
+	};
+	uint32_t state; /* AEGIS_STATE_*, env.lock */
+	uint32_t seen;  /* event count it sleeps on */
+	struct lock *lock;
+	struct space *space;
+	uint64_t stamp; /* cpu.stamp for which page->slice and the like are right */
+	uint64_t fs_base, gs_base;
+	uint32_t pkru;
+	uint32_t cpu;  /* that runs it or will */
+	uint64_t root; /* of space: physical address */
+	struct {       /* as pct.c found it at gate_epoch; any other epoch: look again */
+		uint64_t epoch;
+		struct lock *lock;
+		struct env *target;
+		uint64_t unused;
+	} ways[AEGIS_GATES];
+	/* For C only. */
 	uint32_t guard, account;
 	uint32_t object, vector, exposed; /* frames: this struct, XSAVE area, environment page */
 	struct aegis_env_page *page;
 	struct aegis_setup setup;
-	struct space *space;
 	uint32_t area[AEGIS_AREA_PAGES]; /* frames */
-	/* state: AEGIS_STATE_*, env.lock */
-	uint32_t state;
-	uint32_t cpu; /* that runs it or will */
 	/* regs, fs, gs, pkru; FULL: and vector */
 	enum { SAVED_NONE, SAVED_FULL, SAVED_CALL } saved;
-	bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
-	bool returns_to_sleep; /* entered by transfer out of that sleep, not returned since */
 	uint32_t kill;     /* reason for which the processor that runs it is to end it, 0: none */
 	bool queued;       /* in its processor's ring */
-	uint32_t seen;     /* event count it sleeps on */
 	uint64_t deadline; /* TSC, AEGIS_NEVER */
 	uint32_t heap;     /* index in the processor's heap + 1, 0: not in */
 	uint32_t caller, callee; /* numbers, 0 none */
@@ -300,8 +321,6 @@ struct env {
 		uint32_t env, generation, node, node_generation; /* env 0: unbound */
 	} gates[AEGIS_GATES];
 	struct regs regs;
-	uint64_t fs_base, gs_base;
-	uint32_t pkru;
 	struct {
 		uint16_t first, n;
 	} ports[4];
@@ -351,6 +370,7 @@ struct cpu {
 	uint32_t position; /* slice that runs */
 	uint64_t slice_end, began;
 	bool extra;       /* the time belongs to nobody */
+	uint64_t stamp;   /* of what is above, of this processor alone */
 	uint64_t yielded; /* number of the slice since boot that its owner gave away */
 	uint32_t ring;    /* account whose turn it is, 0: none ready */
 	uint32_t heap[AEGIS_ENVS], heap_count; /* sleepers by deadline */
@@ -368,6 +388,9 @@ void cpu_enter(struct env *e);   /* e becomes current: space, context.  env.lock
 void cpu_ready(struct env *e);   /* e may run: queue it, tell its processor.  env.lock held */
 void cpu_unready(struct env *e); /* out of ring and heap.  env.lock held */
 void cpu_sleep(struct env *e);   /* SLEEPING until e->deadline or an event.  env.lock held */
+void cpu_odd(struct env *e);     /* its epilogue or its ports have changed */
+/* from, which ran here by itself, has had the time until now; to is current already (pct.c) */
+void cpu_relay(struct env *from, struct env *to);
 void cpu_wake(struct env *e);    /* counts an event; ends a sleep.  env.lock held */
 void cpu_release(struct env *e); /* slice.c: its slices are nobody's.  env.lock held */
 void cpu_arm(void);              /* timer for whatever comes first on this processor */
@@ -423,6 +446,17 @@ void trap_ipi(struct regs *regs);
 void pct_switch(uint32_t number, uint32_t gate, struct machine_call *call);
 /* `number` has ended: the caller it had gets DEAD, the callee it had loses its caller.  No locks. */
 void pct_orphan(uint32_t number, uint32_t caller, uint32_t callee);
+void pct_settle(void);
+/* First of all in C: what the entry code did without C is done in full.  No locks. */
+static inline void
+transfer_settle(void)
+{
+	if (machine_caller() || machine_sender())
+		pct_settle();
+}
+/* Changes after each change that makes a gate lead to nothing: a name revoked, an environment freed. */
+extern atomic_ulong gate_epoch;
+extern const struct counter_def pct_transfers; /* counter */
 void pct_recall(struct env *e); /* e has had enough lent slices: its caller gets TIMED_OUT */
 
 /* Calls: prototypes from the table. */

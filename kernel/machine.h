@@ -44,7 +44,11 @@ uint64_t machine_pte_nx(void);       /* AEGIS_PTE_NX, or 0 where the processor h
 uint32_t machine_cpu(void);          /* number of this processor, 0 .. machine_cpus() - 1 */
 void *machine_local(void);           /* a word of this processor's own, NULL at first */
 void machine_set_local(void *local); /* user mode runs with a struct env there */
-void machine_relax(void);            /* in a spin loop */
+/* The environment that called, or sent to, the running one without C; NULL: nobody (pct_settle). */
+void *machine_caller(void);
+void *machine_sender(void);
+void machine_caller_clear(void); /* nobody */
+void machine_relax(void);        /* in a spin loop */
 uint64_t machine_tsc(void);
 uint64_t machine_gs_base(void); /* of user mode */
 uint64_t machine_fs_base(void);

@@ -12,7 +12,17 @@
  *    registers are the message, and are not kept.
  * 4. Chains are at most AEGIS_CALL_DEPTH long, so that walking one is bounded: e->depth is the number
  *    of callers that wait for e, or did when it was called.
- * 5. The processor's time goes on being that of the slice: only cpu->env changes.  A slice that is
+ * 5. A processor's entry code may make one transfer, out of an environment that nobody waits for into
+ *    one whose door is open, and the return from it, without C (entry.S).  It does what transfer and
+ *    transfer_return do, with the target's lock held, but for what only others could see: the caller
+ *    stays RUNNING, as it may, because the processor that runs it knows: machine_caller.  The links
+ *    are made, and the time until then is charged to the caller, when C is entered for any reason
+ *    (pct_settle), so that C sees invariants 1 to 4 as they are, on every processor.  machine_sender
+ *    is the same for a transfer that nobody returns from.
+ * 6. ways[] remembers the target of a gate that was found live at an epoch; gate_epoch changes after each
+ *    revocation of a name, and before the number of an environment that ended is free.  The entry code
+ *    compares them with the target's lock held.
+ * 7. The processor's time goes on being that of the slice: only cpu->env changes.  A slice that is
  *    over stays over: who is entered in an epilogue has what is left of it.
  *
  * Context: pct_switch runs on the light path with the message in registers; it may not return through
@@ -20,6 +30,9 @@
  * gate (checked by generation at each transfer), and after AEGIS_CALL_SLICES (pct_recall).
  */
 #include "kernel.h"
+
+atomic_ulong gate_epoch;
+COUNTER(pct_transfers, "transfers");
 
 /* Locks both, the lower number first.  False, nothing locked: the other is gone. */
 static bool
@@ -64,6 +77,7 @@ sys_pct_bind(uint32_t cap, uint32_t env, uint32_t gate)
 	self->gates[gate].generation = t->generation;
 	self->gates[gate].node = self->caps[cap].node;
 	self->gates[gate].node_generation = self->caps[cap].generation;
+	self->ways[gate].epoch = 0;
 	env_unlock(t);
 	return AEGIS_OK;
 }
@@ -93,6 +107,7 @@ _transfer_enter(struct env *e, uint64_t epilogue)
 
 	cpu_enter(e);
 	e->epilogue = epilogue;
+	cpu_odd(e);
 	if (epilogue)
 		upcall_post(e, AEGIS_PEND_SLICE);
 	if (e->kill || (__atomic_load_n(&area->pending, __ATOMIC_RELAXED) &&
@@ -122,10 +137,19 @@ _callee_enter(struct env *t, uint32_t caller, uint64_t epilogue, struct machine_
 	call->rflags = MACHINE_FLAGS_USER;
 }
 
+/* The next transfer through the gate need not look again until something is revoked or freed. */
+static void
+way_remember(struct env *self, uint32_t gate, struct env *t, uint64_t epoch)
+{
+	self->ways[gate].lock = t->lock;
+	self->ways[gate].target = t;
+	self->ways[gate].epoch = epoch;
+}
+
 static status
 transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 {
-	uint64_t epilogue = self->epilogue;
+	uint64_t epilogue = self->epilogue, epoch = atomic_load(&gate_epoch);
 	struct env *t;
 
 	if (gate >= AEGIS_GATES || !self->gates[gate].env)
@@ -144,7 +168,8 @@ transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 		COUNT(transfers_busy);
 		return AEGIS_BUSY;
 	}
-	COUNT(transfers);
+	way_remember(self, gate, t, epoch);
+	COUNT_AT(pct_transfers);
 	TRACE(transfer, t->number, wait);
 	cpu_leave(self);
 	if (wait) {
@@ -215,6 +240,48 @@ transfer_return(struct env *t, struct machine_call *call)
 	call->rflags = c->regs.rflags;
 	call->rax = AEGIS_OK;
 	both_unlock(t, c);
+}
+
+/* The context that the entry code left in c's registers, the rest of which is not kept. */
+static void
+caller_complete(struct env *c)
+{
+	const struct regs regs = c->regs;
+	static const struct regs clear;
+
+	c->regs = clear;
+	c->regs.rip = regs.rip;
+	c->regs.rsp = regs.rsp;
+	c->regs.rflags = regs.rflags;
+	c->regs.cs = MACHINE_USER_CS;
+	c->regs.ss = MACHINE_USER_SS;
+	c->saved = SAVED_CALL;
+}
+
+void
+pct_settle(void)
+{
+	struct env *t = current();
+	struct env *c = machine_caller(), *from = c ? c : machine_sender();
+	bool first = from->number < t->number;
+
+	machine_caller_clear();
+	cpu_relay(from, t);
+	env_lock(first ? from->number : t->number, 0);
+	env_lock(first ? t->number : from->number, 0);
+	t->lent = 0;
+	if (c) {
+		caller_complete(c);
+		c->state = AEGIS_STATE_CALLING;
+		c->callee = t->number;
+		t->caller = c->number;
+		t->depth = 1;
+	} else {
+		from->forced_row = 0;
+		from->cpu = from->setup.cpu;
+		cpu_ready(from);
+	}
+	both_unlock(from, t);
 }
 
 void

@@ -12,6 +12,9 @@
  * untouched, in both directions.  rax, rcx and r11 do not: rax tells the callee its caller's number,
  * and the caller its status.  The gate number is in the upper half of rax: AEGIS_GATE(n).
  *
+ * While the kernel has not been entered otherwise since a call, its time is charged to the caller, and
+ * env_read may show the caller RUNNING.
+ *
  * A target accepts when it sleeps with AEGIS_SLEEP_ACCEPT; pct_return puts it back into that sleep,
  * and events that came meanwhile wake it.  A callee may yield and sleep, too: the call goes on when it
  * does.  A target that does not accept answers BUSY.  If the callee

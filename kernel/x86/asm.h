@@ -32,6 +32,11 @@
 #define PERCPU_EVENT_EXCEPTION 56
 #define PERCPU_EVENT_FOREIGN   60
 
+#define PERCPU_LOCK     64
+#define PERCPU_CALLER   72
+#define PERCPU_SENDER   80
+#define PERCPU_USER_RIP 88
+
 /* struct env, which begins with its struct upcall_fast */
 #define FAST_GS_BASE 0
 #define FAST_LOW     8
@@ -45,6 +50,33 @@
 #define FAST_PAGES   72
 #define ENV_NUMBER   128
 #define ENV_CALLS    136
+#define ENV_DOOR     140
+#define ENV_STATE    144
+#define ENV_SEEN     148
+#define ENV_LOCK     152
+#define ENV_SPACE    160
+#define ENV_STAMP    168
+#define ENV_FS_BASE  176
+#define ENV_GS_BASE  184
+#define ENV_PKRU     192
+#define ENV_ROOT     200
+#define ENV_WAYS     208
+#define WAY_EPOCH    0
+#define WAY_LOCK     8
+#define WAY_TARGET   16
+#define WAY_SIZE     32
+
+/* and goes on with what C uses too */
+#define ENV_RIP         992
+#define ENV_RFLAGS      1008
+#define ENV_RSP         1016
+#define ENV_CALL_ENTRY  536
+#define ENV_CALL_STACK  544
+#define ENV_HANDLERS_GS 568
+#define ENV_SETUP_CPU   584
+
+/* struct space */
+#define SPACE_CPUS 40
 
 /* struct aegis_frame, struct aegis_area, struct aegis_env_page */
 #define FRAME_CAUSE    0
@@ -68,6 +100,7 @@
 #define FRAME_RSP      128
 #define FRAME_SS       136
 #define AREA_PENDING   4
+#define PAGE_EVENTS    16
 #define PAGE_UPCALLS   604
 
 /* struct aegis_trace_ring, struct aegis_trace_rec */
@@ -86,8 +119,10 @@
 #define REGS_SIZE 176
 
 /* The table of calls, for the light path. */
-#define CALL_BASE 0x41450000
-#define CALL_MAX  41
+#define CALL_BASE  0x41450000
+#define CALL_MAX   41
+#define CALL_PCT   (CALL_BASE + 29) /* call, send, return */
+#define CALL_GATES 8
 
 #ifdef KERNEL_INSTRUMENTED
 #define STACK_MAIN 65536 /* bytes */

@@ -185,8 +185,14 @@
 	.globl	syscall_entry
 syscall_entry:
 	swapgs
+	cmpl	$CALL_PCT, %eax
+	je	pct_call_fast
+	cmpl	$CALL_PCT+2, %eax
+	je	pct_return_fast
+	cmpl	$CALL_PCT+1, %eax
+	je	pct_send_fast
 	cmpl	$CALL_BASE, %eax
-	jne	1f
+	jne	syscall_c
 	movq	%gs:PERCPU_LOCAL, %rax
 	incl	ENV_CALLS(%rax)
 	movq	FAST_AREA(%rax), %rax
@@ -199,7 +205,8 @@ null_pending:
 	movq	%gs:PERCPU_LOCAL, %rax
 	decl	ENV_CALLS(%rax)		/* it is counted below */
 	movl	$CALL_BASE, %eax
-1:	movq	%rsp, %gs:PERCPU_USER_RSP
+syscall_c:
+	movq	%rsp, %gs:PERCPU_USER_RSP
 	movq	%gs:PERCPU_STACK, %rsp
 	pushq	%rcx			/* struct machine_call: rip */
 	pushq	%r11			/* rflags */
@@ -210,6 +217,10 @@ null_pending:
 	subl	$CALL_BASE, %eax
 	cmpl	$CALL_MAX, %eax
 	jae	syscall_foreign
+	movq	%gs:PERCPU_CALLER, %rcx
+	orq	%gs:PERCPU_SENDER, %rcx
+	jnz	syscall_settle
+syscall_settled:
 	movq	%r10, %rcx
 	callq	*sys_table(, %rax, 8)
 	xorl	%edi, %edi
@@ -223,6 +234,212 @@ null_pending:
 	movq	8(%rsp), %rsp
 	swapgs
 	sysretq
+
+/* The transfer by which this environment was entered is completed first. */
+syscall_settle:
+	pushq	%rax
+	pushq	%rdi
+	pushq	%rsi
+	pushq	%rdx
+	pushq	%r8
+	pushq	%r9
+	pushq	%r10
+	subq	$8, %rsp		/* 16-byte alignment */
+	call	pct_settle
+	addq	$8, %rsp
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rdx
+	popq	%rsi
+	popq	%rdi
+	popq	%rax
+	jmp	syscall_settled
+
+/* ---- transfers, the short way (pct.c, invariants 5 and 6) ---- */
+
+/*
+ * From the space of \from to that of \to, at rax: as space_load.  Clobbers rax r11.
+ */
+	.macro	SPACE_SWITCH from, to
+	movl	%gs:0, %r11d		/* cpu */
+	lock btsl %r11d, SPACE_CPUS(%rax)
+	movq	ENV_ROOT(\to), %rax
+	movq	%rax, %cr3
+	movq	ENV_SPACE(\from), %rax
+	lock btrl %r11d, SPACE_CPUS(%rax)
+	.endm
+
+/*
+ * The way of pct_call, and of pct_send.  rip and rflags go at once where they are to be kept; rax rcx rdx
+ * r11 are what there is to work with, and rsp is the user's all the way: no stack is needed, because
+ * whatever can come here, NMI or machine check, has one of its own.
+ */
+	.macro	TRANSFER_FAST number, wait
+	movq	%rdx, %gs:PERCPU_SCRATCH
+	movq	%gs:PERCPU_LOCAL, %rdx
+	cmpl	$0, ENV_DOOR(%rdx)	/* it serves no call, and nothing about it is odd */
+	jne	21f
+	movq	%rcx, ENV_RIP(%rdx)
+	movq	%r11, ENV_RFLAGS(%rdx)
+	.if	\wait
+	movq	%rsp, ENV_RSP(%rdx)
+	.else
+	movl	ENV_SETUP_CPU(%rdx), %ecx	/* another could run it meanwhile */
+	cmpl	%gs:0, %ecx
+	jne	26f
+	.endif
+	shrq	$27, %rax		/* gate * WAY_SIZE + 8 */
+	cmpq	$CALL_GATES * WAY_SIZE + 8, %rax
+	jae	22f
+	leaq	ENV_WAYS-8(%rdx,%rax), %r11
+	movq	WAY_LOCK(%r11), %rdx
+	movl	%gs:PERCPU_LOCK, %ecx
+	movl	$0x80000000, %eax	/* LOCK_DOOR */
+	lock cmpxchgl %ecx, (%rdx)
+	jne	24f
+	movq	gate_epoch, %rax
+	cmpq	WAY_EPOCH(%r11), %rax
+	jne	23f
+	xorl	%ecx, %ecx
+911:	rdpkru
+	.pushsection pkru_sites, "a"
+	.quad	911b
+	.popsection
+	movq	WAY_TARGET(%r11), %rdx
+	cmpl	FAST_PKRU(%rdx), %eax
+	jne	23f
+	movq	%gs:PERCPU_LOCAL, %rcx
+	.if	\wait
+	movl	%eax, ENV_PKRU(%rcx)
+	.endif
+	movq	ENV_STAMP(%rcx), %rax
+	cmpq	ENV_STAMP(%rdx), %rax
+	jne	23f
+	/* Nothing can fail from here on. */
+	.if	\wait
+	rdfsbase %rax
+	movq	%rax, ENV_FS_BASE(%rcx)
+	.endif
+	xorl	%eax, %eax
+	wrfsbase %rax
+	movl	$2, ENV_STATE(%rdx)	/* AEGIS_STATE_RUNNING */
+	movl	$0x100, ENV_DOOR(%rdx)	/* returns_to_sleep */
+	movq	FAST_AREA(%rdx), %rax
+	movl	$1, (%rax)		/* defer */
+	movq	ENV_SPACE(%rdx), %rax
+	cmpq	ENV_SPACE(%rcx), %rax
+	je	20f
+	SPACE_SWITCH %rcx, %rdx
+20:	movq	%rdx, %gs:PERCPU_LOCAL
+	.if	\wait
+	movq	%rcx, %gs:PERCPU_CALLER
+	.else
+	movq	%rcx, %gs:PERCPU_SENDER
+	.endif
+	incl	ENV_CALLS(%rcx)
+	movq	%gs:PERCPU_COUNTERS, %rax
+	incq	pct_transfers(%rax)
+	movq	ENV_LOCK(%rdx), %rax
+	movl	$0, (%rax)
+	movq	%rdx, %r11
+	movq	%gs:PERCPU_SCRATCH, %rdx
+	swapgs
+	.if	\wait
+	rdgsbase %rax
+	movq	%rax, ENV_GS_BASE(%rcx)
+	.endif
+	movq	ENV_HANDLERS_GS(%r11), %rax
+	wrgsbase %rax
+	movl	ENV_NUMBER(%rcx), %eax
+	movq	ENV_CALL_STACK(%r11), %rsp
+	movq	ENV_CALL_ENTRY(%r11), %rcx
+	movl	$0x202, %r11d
+	sysretq
+
+	/* By C, with all registers as they came. */
+23:	movq	WAY_LOCK(%r11), %rdx
+	movl	$0x80000000, (%rdx)
+24:	movq	%gs:PERCPU_LOCAL, %rdx
+	leaq	ENV_WAYS(%rdx), %rax
+	subq	%rax, %r11
+	movq	%r11, %rax
+	movq	ENV_RIP(%rdx), %rcx
+	movq	ENV_RFLAGS(%rdx), %r11
+	jmp	25f
+22:	subq	$8, %rax
+25:	shlq	$27, %rax
+	addq	$\number, %rax
+	jmp	21f
+26:	movq	ENV_RIP(%rdx), %rcx
+21:	movq	%gs:PERCPU_SCRATCH, %rdx
+	jmp	syscall_c
+	.endm
+
+pct_call_fast:
+	TRANSFER_FAST CALL_PCT, 1
+
+pct_send_fast:
+	TRANSFER_FAST CALL_PCT+1, 0
+
+/* From the environment that a call entered like this, if only the caller has waited since. */
+pct_return_fast:
+	cmpq	$0, %gs:PERCPU_CALLER
+	je	syscall_c
+	movq	%rdx, %gs:PERCPU_SCRATCH
+	movq	%rcx, %gs:PERCPU_USER_RIP
+	movq	%gs:PERCPU_LOCAL, %rdx
+	movq	ENV_LOCK(%rdx), %rdx
+	movl	%gs:PERCPU_LOCK, %ecx
+	xorl	%eax, %eax
+	lock cmpxchgl %ecx, (%rdx)
+	jne	31f
+	xorl	%ecx, %ecx
+913:	rdpkru
+	.pushsection pkru_sites, "a"
+	.quad	913b
+	.popsection
+	movq	%gs:PERCPU_CALLER, %rdx
+	cmpl	ENV_PKRU(%rdx), %eax
+	jne	32f
+	movq	%gs:PERCPU_LOCAL, %rcx
+	cmpl	$0x100, ENV_DOOR(%rcx)
+	jne	32f
+	movq	FAST_PAGE(%rcx), %rax
+	movl	PAGE_EVENTS(%rax), %eax
+	cmpl	ENV_SEEN(%rcx), %eax
+	jne	32f
+	movl	$3, ENV_STATE(%rcx)	/* AEGIS_STATE_SLEEPING */
+	movl	$1, ENV_DOOR(%rcx)	/* accepts */
+	incl	ENV_CALLS(%rcx)
+	movq	ENV_SPACE(%rdx), %rax
+	cmpq	ENV_SPACE(%rcx), %rax
+	je	30f
+	SPACE_SWITCH %rcx, %rdx
+30:	movq	%rdx, %gs:PERCPU_LOCAL
+	movq	$0, %gs:PERCPU_CALLER
+	movq	ENV_LOCK(%rcx), %rax
+	movl	$0x80000000, (%rax)	/* LOCK_DOOR */
+	movq	ENV_FS_BASE(%rdx), %rax
+	wrfsbase %rax
+	movq	%rdx, %r11
+	movq	%gs:PERCPU_SCRATCH, %rdx
+	swapgs
+	movq	ENV_GS_BASE(%r11), %rax
+	wrgsbase %rax
+	xorl	%eax, %eax		/* AEGIS_OK */
+	movq	ENV_RIP(%r11), %rcx
+	movq	ENV_RSP(%r11), %rsp
+	movq	ENV_RFLAGS(%r11), %r11
+	sysretq
+
+32:	movq	%gs:PERCPU_LOCAL, %rdx
+	movq	ENV_LOCK(%rdx), %rdx
+	movl	$0, (%rdx)
+31:	movl	$CALL_PCT+2, %eax
+	movq	%gs:PERCPU_USER_RIP, %rcx
+	movq	%gs:PERCPU_SCRATCH, %rdx
+	jmp	syscall_c
 
 /*
  * Entered from the table (the linker wraps the C functions of these names), eax = number: drop the

@@ -36,6 +36,32 @@ machine_set_local(void *local)
 	__asm__ volatile("movq %0, %%gs:%c1" ::"r"(local), "i"(PERCPU_LOCAL) : "memory");
 }
 
+static inline void *
+machine_caller(void)
+{
+	void *caller;
+
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(caller) : "i"(PERCPU_CALLER));
+	return caller;
+}
+
+static inline void *
+machine_sender(void)
+{
+	void *sender;
+
+	__asm__ volatile("movq %%gs:%c1, %0" : "=r"(sender) : "i"(PERCPU_SENDER));
+	return sender;
+}
+
+static inline void
+machine_caller_clear(void)
+{
+	__asm__ volatile("movq $0, %%gs:%c0; movq $0, %%gs:%c1" ::"i"(PERCPU_CALLER),
+			 "i"(PERCPU_SENDER)
+			 : "memory");
+}
+
 static inline uint64_t
 machine_tsc(void)
 {

@@ -99,6 +99,7 @@ percpu_init(uint32_t cpu)
 	} __attribute__((packed)) gdtr = {sizeof(p->gdt) - 1, (uint64_t)p->gdt};
 
 	p->cpu = cpu;
+	p->lock = cpu + 1;
 	descriptors_make(p);
 	stacks_make(p, &cpu_stacks[cpu]);
 	p->tss.map_offset = offsetof(struct tss, map);

@@ -45,6 +45,34 @@ PIN(struct percpu, event_foreign, PERCPU_EVENT_FOREIGN);
 PIN(struct env, fast, 0);
 PIN(struct env, number, ENV_NUMBER);
 PIN(struct env, calls, ENV_CALLS);
+PIN(struct percpu, lock, PERCPU_LOCK);
+PIN(struct percpu, caller, PERCPU_CALLER);
+PIN(struct percpu, sender, PERCPU_SENDER);
+PIN(struct percpu, user_rip, PERCPU_USER_RIP);
+PIN(struct env, door, ENV_DOOR);
+PIN(struct env, state, ENV_STATE);
+PIN(struct env, seen, ENV_SEEN);
+PIN(struct env, lock, ENV_LOCK);
+PIN(struct env, space, ENV_SPACE);
+PIN(struct env, stamp, ENV_STAMP);
+PIN(struct env, fs_base, ENV_FS_BASE);
+PIN(struct env, gs_base, ENV_GS_BASE);
+PIN(struct env, pkru, ENV_PKRU);
+PIN(struct env, root, ENV_ROOT);
+PIN(struct env, ways, ENV_WAYS);
+PIN(struct env, ways[0].epoch, ENV_WAYS + WAY_EPOCH);
+PIN(struct env, ways[0].lock, ENV_WAYS + WAY_LOCK);
+PIN(struct env, ways[0].target, ENV_WAYS + WAY_TARGET);
+PIN(struct env, ways[1], ENV_WAYS + WAY_SIZE);
+PIN(struct env, regs.rip, ENV_RIP);
+PIN(struct env, regs.rflags, ENV_RFLAGS);
+PIN(struct env, regs.rsp, ENV_RSP);
+PIN(struct env, setup.call_entry, ENV_CALL_ENTRY);
+PIN(struct env, setup.call_stack, ENV_CALL_STACK);
+PIN(struct env, setup.gs_base, ENV_HANDLERS_GS);
+PIN(struct env, setup.cpu, ENV_SETUP_CPU);
+PIN(struct space, cpus, SPACE_CPUS);
+PIN(struct aegis_env_page, events, PAGE_EVENTS);
 PIN(struct upcall_fast, gs_base, FAST_GS_BASE);
 PIN(struct upcall_fast, low, FAST_LOW);
 PIN(struct upcall_fast, size, FAST_SIZE);
@@ -90,6 +118,11 @@ _Static_assert(sizeof(struct counter_def) == sizeof(uint64_t), "a counter beside
 _Static_assert(AEGIS_FRAME_SIZE == 256 && MACHINE_FLAGS_USER == 0x202, "entry.S");
 _Static_assert(USER_CS == MACHINE_USER_CS && USER_SS == MACHINE_USER_SS, "asm.h");
 _Static_assert(CALL_BASE == AEGIS_CALL_BASE && CALL_MAX == AEGIS_CALLS, "asm.h");
+_Static_assert(CALL_PCT == AEGIS_CALL_BASE + AEGIS_CALL_pct_call && CALL_GATES == AEGIS_GATES,
+	       "asm.h");
+_Static_assert(AEGIS_CALL_pct_send == AEGIS_CALL_pct_call + 1, "entry.S");
+_Static_assert(AEGIS_CALL_pct_return == AEGIS_CALL_pct_call + 2, "entry.S");
+_Static_assert(AEGIS_STATE_RUNNING == 2 && AEGIS_STATE_SLEEPING == 3, "entry.S");
 _Static_assert(MACHINE_FLAGS_MASK == 0x244dd5, "entry.S");
 _Static_assert(AEGIS_CAUSE_SYSCALL == 32, "entry.S");
 
@@ -233,6 +266,7 @@ user_leave(struct regs *regs)
 void
 trap_user(struct regs *regs)
 {
+	transfer_settle();
 	if (__builtin_expect(chaos_stepping, 0) && step_enter(regs)) {
 		debug_status_clear();
 	} else if (regs->vector >= 32) {
@@ -265,6 +299,7 @@ trap_iret_fault(struct regs *regs)
 {
 	const uint64_t *frame = (const uint64_t *)regs->rsp;
 
+	transfer_settle();
 	regs->rip = frame[0];
 	regs->rflags = frame[2];
 	regs->rsp = frame[3];

@@ -93,6 +93,9 @@ struct percpu {
 	struct aegis_trace_ring *trace;
 	uint64_t scratch;
 	uint32_t event_exception, event_foreign;
+	uint32_t lock;         /* of locks that this processor holds: cpu + 1 */
+	void *caller, *sender; /* machine_caller() */
+	uint64_t user_rip;
 	bool released; /* interrupts may go to the rest of the kernel */
 	uint64_t gdt[9];
 	struct tss tss;

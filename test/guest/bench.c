@@ -130,6 +130,38 @@ server(uint64_t arg)
 __asm__(".text\nquick_entry:\n	movl $0x41450000 + 31, %eax\n	syscall\n	ud2\n");
 extern const char quick_entry[];
 
+/* An entry that notes how many instructions a transfer took to come to it, with the call's own two. */
+__asm__(".text\n"
+	"timed_entry:\n"
+	"	rdtsc; shlq $32, %rdx; orq %rdx, %rax\n"
+	"	subq %r12, %rax; subq $4, %rax\n" /* from behind the movq to r12 */
+	"	movq %rax, timed_way\n"
+	"	movl $0x41450000 + 31, %eax; syscall; ud2\n"
+	"timed_transfer:\n" /* (number): as guest_leave, begun again after pct_send */
+	"	pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
+	"	movq %rsp, %gs:72\n" /* GUEST_RESUME */
+	"	movl %edi, %r13d\n"
+	"	rdtsc; shlq $32, %rdx; orq %rdx, %rax; movq %rax, %r12\n"
+	"	movl %r13d, %eax; syscall\n"
+	"	movq $0, %gs:72\n"
+	"	popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n"
+	"	ret\n");
+extern const char timed_entry[];
+int64_t timed_transfer(uint32_t number);
+uint64_t timed_way;
+
+static uint64_t
+one_way(uint32_t number)
+{
+	uint64_t best = ~0ul;
+
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		timed_transfer(number);
+		best = timed_way < best ? timed_way : best;
+	}
+	return best;
+}
+
 static int64_t
 transfer(uint64_t arg)
 {
@@ -155,6 +187,11 @@ transfers(const char *what, uint32_t flags)
 	require_is(aegis_pct_bind(CAP, c->env, 0), AEGIS_OK);
 	require_is(transfer(0), AEGIS_OK);
 	say("# transfer there and back, %s: %lu, with 42 of the caller's", what, cost(transfer, 0));
+	setup_fill(setup, c->g, c->space, 0, AEGIS_SETUP_EXTRA);
+	setup->call_entry = (uint64_t)timed_entry;
+	require_is(aegis_env_write(CAP, c->env, SPARE), AEGIS_OK);
+	say("# transfer one way, %s: call %lu, send %lu", what,
+	    one_way(0x41450000 + AEGIS_CALL_pct_call), one_way(0x41450000 + AEGIS_CALL_pct_send));
 	child_end(c);
 }
 

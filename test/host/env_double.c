@@ -8,6 +8,7 @@
 #include "host.h"
 
 struct env *env_table[AEGIS_ENVS];
+atomic_ulong gate_epoch;
 struct cpu cpus[AEGIS_CPUS];
 static struct aegis_system_page page;
 struct aegis_system_page *system_page = &page;

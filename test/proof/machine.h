@@ -10,6 +10,7 @@
 #include "proof.h"
 
 bool chaos_slow;
+atomic_ulong gate_epoch;
 static uint32_t machine_me; /* this processor */
 static uint32_t machine_ipis, machine_flushes, machine_cleared;
 
@@ -23,6 +24,23 @@ uint32_t
 machine_cpus(void)
 {
 	return AEGIS_CPUS;
+}
+
+void *
+machine_caller(void)
+{
+	return NULL;
+}
+
+void *
+machine_sender(void)
+{
+	return NULL;
+}
+
+void
+machine_caller_clear(void)
+{
 }
 
 void
