@@ -4,6 +4,7 @@
  *
  *  1. The number of calls is the least power of two whose loop takes NANOSECONDS, found by doubling; these
  *     loops are also the warm-up.  Under -icount nanoseconds are instructions, and the number is the same each time.
+ *     Where time is measured, REPEATS is more than one, a loop that was long only because the host was busy is found out.
  *  2. Then the empty loop and REPEATS loops are measured in the same way: between two markers, with the
  *     time-stamp counter read inside them.  Nothing is printed meanwhile.
  *  3. What the plugin writes for a program is a start, a record of the warm-up, one of the empty loop, and REPEATS more.
@@ -13,6 +14,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,22 +125,29 @@ report(const struct bench *b, const char *kind, void (*op)(void), uint64_t calls
 	fflush(stdout);
 }
 
+static bool
+long_enough(const struct bench *b, uint64_t calls, uint64_t target)
+{
+	uint64_t start = clock_ns();
+
+	measure(b, b->op, calls);
+	return clock_ns() - start >= target;
+}
+
 static void
 run(const struct bench *b, uint64_t target, unsigned repeats)
 {
-	uint64_t calls = 1, start;
+	uint64_t calls = 1;
 
 	BENCH_MARK(BENCH_MARK_START);
 	printf("@row %s %u\n", b->name, b->per ? b->per : 1);
 	fflush(stdout);
 	if (b->setup)
 		b->setup();
-	for (;; calls *= 2) {
-		start = clock_ns();
-		measure(b, b->op, calls);
-		if (clock_ns() - start >= target)
-			break;
-	}
+	while (!long_enough(b, calls, target) ||
+	       (repeats > 1 &&
+		(!long_enough(b, calls, target / 2) || !long_enough(b, calls, target / 2))))
+		calls *= 2;
 	BENCH_MARK(BENCH_MARK_RECORD);
 	report(b, "empty", b->empty ? b->empty : nothing, calls);
 	for (unsigned i = 0; i < repeats; i++)
