@@ -5,13 +5,15 @@
  * Owns: the table of requests under way.
  *
  * 1. An environment has at most one request; asks[i].env names it.
- * 2. `left` only falls: by what is given (revoke_given) and what is taken.  At 0 the request is gone.
+ * 2. `left` only falls: by what is given (revoke_given) and what is taken.  At 0 nothing is taken any more.
  * 3. A request begins with a pass over what the library declared droppable, of which it is not asked;
  *    then it is announced.  Nothing else is taken before the deadline, and never what is
  *    guaranteed: pinned frames, tables, areas; the last slice.
  * 4. Taking goes on in steps of at most TAKE_STEPS holdings looked at, from timer interrupts and
  *    schedules of whatever processor comes by; between steps no lock is held.
- * 5. Everything taken is told: it is in the repossession vector before the upcall is posted.
+ * 5. Everything taken is told: it is in the repossession vector before the upcall is posted.  A frame
+ *    is told, and counts, when its holding loses its rights; the request lasts until its bindings are
+ *    broken as well, which may be later, and may be its holder's own doing.
  *
  * A kind is a row of `kinds`: how to take up to n of it.  Lock: revoke_lock, outside the environment's;
  * env.page fields of the request are written with it held.
@@ -29,6 +31,7 @@ struct ask {
 	uint32_t progress; /* next frame to look at */
 	uint32_t passed;   /* taken in this pass */
 	bool dropping;     /* in the pass over what is droppable: not announced yet */
+	bool breaking;     /* frame `progress` was taken, bindings of it are left */
 };
 
 static struct lock revoke_lock;
@@ -45,7 +48,7 @@ revoke_deadline(void)
 static uint64_t
 ask_due(const struct ask *a)
 {
-	return a->dropping ? 0 : a->deadline;
+	return a->dropping || a->breaking ? 0 : a->deadline;
 }
 
 /* revoke_lock held. */
@@ -72,14 +75,24 @@ revoke_tell(struct env *e, uint32_t kind, uint32_t name)
 	upcall_post(e, AEGIS_PEND_REVOKE);
 }
 
-/* A holding that may be taken, or one of which only the bindings are still to be broken. */
 static bool
 frame_takable(uint32_t pfn, uint8_t hold, bool droppable)
 {
-	if (hold_stripped(hold))
-		return true;
-	return !(hold & AEGIS_HOLD_PIN) && frames[pfn].kind == FRAME_USER && !frames[pfn].link &&
-	       (!droppable || (frames[pfn].flags & FRAME_DROP));
+	return !hold_stripped(hold) && !(hold & AEGIS_HOLD_PIN) && frames[pfn].kind == FRAME_USER &&
+	       !frames[pfn].link && (!droppable || (frames[pfn].flags & FRAME_DROP));
+}
+
+/* Goes on with the frame taken last.  False: bindings are left.  space.lock held. */
+static bool
+_frame_break(struct space *s, struct ask *a)
+{
+	const uint8_t *hold = _hold_find(s, a->progress);
+
+	if (hold && hold_stripped(*hold) && _space_expel(s, a->progress, true) == AEGIS_AGAIN)
+		return false;
+	a->breaking = false;
+	a->progress++;
+	return true;
 }
 
 /*
@@ -93,8 +106,8 @@ _frames_take(struct env *e, struct ask *a, bool droppable)
 	uint32_t taken = 0, steps = TAKE_STEPS;
 
 	lock_acquire(&s->lock);
-	while (steps && taken < a->left) {
-		uint8_t *hold;
+	while (steps && (!a->breaking || _frame_break(s, a)) && taken < a->left) {
+		const uint8_t *hold;
 
 		a->progress = _hold_next(s, a->progress, &steps);
 		if (a->progress >= frame_count)
@@ -103,11 +116,12 @@ _frames_take(struct env *e, struct ask *a, bool droppable)
 		if (hold && *hold && frame_takable(a->progress, *hold, droppable)) {
 			if (*hold & AEGIS_HOLD_COUNT)
 				steps -= steps < SWEEP_COST ? steps : SWEEP_COST;
-			if (_space_expel(s, a->progress, true) == AEGIS_AGAIN)
-				break;
+			a->breaking = _space_expel(s, a->progress, true) == AEGIS_AGAIN;
 			revoke_tell(e, AEGIS_KIND_FRAME, a->progress);
 			taken++;
 		}
+		if (a->breaking)
+			break;
 		a->progress++;
 	}
 	lock_release(&s->lock);
@@ -126,7 +140,7 @@ static uint32_t (*const kinds[AEGIS_KINDS])(struct env *, struct ask *, bool) = 
 	[AEGIS_KIND_SLICE] = _slices_take,
 };
 
-/* The request as the environment sees it; it is gone when nothing is left.  Both locks held. */
+/* The request as the environment sees it; it is gone when nothing is left to do.  Both locks held. */
 static void
 _ask_show(struct env *e, struct ask *a)
 {
@@ -135,7 +149,7 @@ _ask_show(struct env *e, struct ask *a)
 	e->page->ask_count = asked ? a->left : 0;
 	e->page->ask_deadline = asked ? a->deadline : 0;
 	e->page->ask_kind = asked ? a->kind : AEGIS_KIND_NONE;
-	if (!a->left)
+	if (!a->left && !a->breaking)
 		a->env = 0;
 }
 
@@ -152,7 +166,7 @@ _ask_step(struct env *e, struct ask *a)
 	a->left -= taken;
 	a->passed += taken;
 	COUNT_ADD(repossessed, taken);
-	if (a->left && a->progress >= frame_count) { /* a pass is over */
+	if (a->left && a->progress >= frame_count && !a->breaking) { /* a pass is over */
 		announce = a->dropping;
 		barren = !a->dropping && a->passed == 0;
 		a->dropping = false;
@@ -251,7 +265,7 @@ sys_revoke_ask(uint32_t cap, uint32_t env, uint32_t kind, uint32_t count, uint64
 	if (!a) {
 		st = e->state == AEGIS_STATE_ENDED ? AEGIS_DEAD : AEGIS_IN_USE;
 	} else {
-		*a = (struct ask){env, e->generation, kind, count, deadline, 0, 0, true};
+		*a = (struct ask){env, e->generation, kind, count, deadline, 0, 0, true, false};
 		_ask_step(e, a); /* the first; the others are due at once */
 	}
 	env_unlock(e);

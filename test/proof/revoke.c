@@ -30,7 +30,8 @@ current(void)
 struct env *
 env_lock(uint32_t number, uint32_t generation)
 {
-	return number == self.number && (!generation || generation == self.generation) ? &self : NULL;
+	return number == self.number && (!generation || generation == self.generation) ? &self
+										       : NULL;
 }
 
 void
@@ -153,8 +154,9 @@ proof_revoke_step(void)
 	uint8_t hold;
 
 	state_any();
-	ASSUME(i < frame_count && a->kind < AEGIS_KINDS && a->kind != AEGIS_KIND_NONE && a->left > 0);
-	ASSUME(a->progress < frame_count);
+	ASSUME(i < frame_count && a->kind < AEGIS_KINDS && a->kind != AEGIS_KIND_NONE);
+	ASSUME(a->progress < frame_count && (a->left > 0 || a->breaking));
+	ASSUME(IMPLIES(a->breaking, a->kind == AEGIS_KIND_FRAME));
 	a->env = 1;
 	a->generation = self.generation;
 	a->dropping = droppable;
@@ -171,14 +173,20 @@ proof_revoke_step(void)
 	      "before it is asked, only what is droppable goes");
 	PROVE(IMPLIES(a->kind == AEGIS_KIND_FRAME, page.taken_count - before == left - a->left),
 	      "all that is taken is told");
-	PROVE(IMPLIES(a->kind == AEGIS_KIND_FRAME && hold && !holds[i], left > a->left),
-	      "and counted");
+	PROVE(IMPLIES(a->kind == AEGIS_KIND_FRAME && hold && !hold_stripped(hold) &&
+			      (!holds[i] || hold_stripped(holds[i])),
+		      left > a->left),
+	      "and counted, when it loses its rights");
+	PROVE(IMPLIES(hold_stripped(holds[i]) && !hold_stripped(hold),
+		      a->breaking && a->progress == i),
+	      "its bindings will be broken");
 	PROVE(IMPLIES(barren, a->left > 0 && !droppable), "no hope only when asked for in vain");
 	PROVE(IMPLIES(droppable && !a->dropping, told > 0 && woken > 0), "then it is announced");
 	PROVE(page.ask_count == (a->dropping ? 0 : a->left), "the page says what is missing");
 	PROVE(IMPLIES(page.ask_kind, page.ask_kind == a->kind && a->left), "and of which kind");
 	REACH(a->kind == AEGIS_KIND_FRAME && left > a->left && a->left > 0);
 	REACH(barren);
+	REACH(left == 0 && !a->breaking);
 	REACH(droppable && !a->dropping);
 }
 
@@ -204,7 +212,7 @@ proof_revoke_given(void)
 		return;
 	}
 	PROVE(asks[0].left == (n < left ? left - n : 0), "what is given counts, and no more");
-	PROVE((asks[0].env == 0) == (n >= left), "satisfied, it is gone");
+	PROVE((asks[0].env == 0) == (n >= left && !asks[0].breaking), "satisfied, it is gone");
 	PROVE(IMPLIES(n >= left, page.ask_kind == AEGIS_KIND_NONE), "also from the page");
 	REACH(n > left);
 	REACH(n && n < left);
@@ -226,7 +234,8 @@ proof_revoke_ask(void)
 		bool row = asks[i].env == 1 && asks[i].generation == self.generation;
 
 		rows += row;
-		PROVE(IMPLIES(row && !had, asks[i].left <= count && asks[i].left > 0),
+		PROVE(IMPLIES(row && !had,
+			      asks[i].left <= count && (asks[i].left > 0 || asks[i].breaking)),
 		      "no more than was asked for");
 	}
 	PROVE(rows <= 1, "one request of an environment");
@@ -251,6 +260,8 @@ proof_revoke_poll(void)
 	ASSUME(asks[0].progress < frame_count && self.state < AEGIS_STATE_ENDED && i < frame_count);
 	for (uint32_t k = 1; k < ASKS; k++)
 		asks[k].env = 0;
+	ASSUME(IMPLIES(asks[0].breaking, asks[0].kind == AEGIS_KIND_FRAME &&
+						 (asks[0].dropping || asks[0].deadline <= now)));
 	left = asks[0].left;
 	hold = holds[i];
 	due = asks[0].dropping || asks[0].deadline <= now;
@@ -260,7 +271,11 @@ proof_revoke_poll(void)
 	      "nothing is taken before the deadline");
 	PROVE(IMPLIES(aborted, asks[0].env == 0 && page.ask_kind == AEGIS_KIND_NONE),
 	      "who is ended is asked no more");
-	PROVE(IMPLIES(asks[0].env == 1, asks[0].left > 0 && asks[0].left <= left), "or it goes on");
+	PROVE(IMPLIES(asks[0].env == 1,
+		      (asks[0].left > 0 || asks[0].breaking) && asks[0].left <= left),
+	      "or it goes on");
+	PROVE(IMPLIES(asks[0].breaking, asks[0].dropping || asks[0].deadline <= now),
+	      "what is not droppable is begun after the deadline only");
 	REACH(aborted != 0);
 	REACH(due && asks[0].env == 0 && !aborted);
 }
