@@ -93,7 +93,8 @@ void
 census_restore(const struct evil_census *before)
 {
 	for (uint32_t i = 1; i < AEGIS_ENVS; i++) {
-		if (!(before->env[i / 8] >> i % 8 & 1) && aegis_env_read(CAP, i, SPARE) == AEGIS_OK) {
+		if (!(before->env[i / 8] >> i % 8 & 1) &&
+		    aegis_env_read(CAP, i, SPARE) == AEGIS_OK) {
 			status st = env_end(CAP, i); /* those that still run may be quicker */
 
 			check(st == AEGIS_OK || st == AEGIS_NO_SUCH);

@@ -38,7 +38,8 @@ proof_account_charge(void)
 	ASSUME(refs < 1000);
 	st = account_charge(a, k, n);
 	PROVE(kind_used(a, k) <= accounts[a].limit[k], "within the limit");
-	PROVE((uint64_t)used + (st == AEGIS_OK ? n : 0) == kind_used(a, k), "exactly n, or nothing");
+	PROVE((uint64_t)used + (st == AEGIS_OK ? n : 0) == kind_used(a, k),
+	      "exactly n, or nothing");
 	PROVE(kind_used(a, j) == others, "no other kind changes");
 	PROVE(IMPLIES(st != AEGIS_OK, (uint64_t)used + n > accounts[a].limit[k]),
 	      "refused only if it does not fit");
@@ -78,11 +79,9 @@ proof_account_create(void)
 	PROVE(IMPLIES(i == st, !live), "that was free");
 	PROVE(kind_used(parent, k) - used == accounts[st].limit[k],
 	      "the parent pays the whole limit");
-	PROVE(kind_used(parent, k) >= used &&
-		      kind_used(parent, k) <= accounts[parent].limit[k],
+	PROVE(kind_used(parent, k) >= used && kind_used(parent, k) <= accounts[parent].limit[k],
 	      "and can");
-	PROVE(IMPLIES(i != st, accounts[i].limit[k] == limit),
-	      "no other limit changes");
+	PROVE(IMPLIES(i != st, accounts[i].limit[k] == limit), "no other limit changes");
 	REACH(st > 2);
 }
 
@@ -92,7 +91,8 @@ proof_account_end(void)
 	uint32_t a = nondet_u32(), k = nondet_u32(), used, limit, parent;
 
 	state_any();
-	ASSUME(a > 1 && a < ACCOUNTS && accounts[a].live && accounts[a].refs > 0 && k < ACCOUNT_KINDS);
+	ASSUME(a > 1 && a < ACCOUNTS && accounts[a].live && accounts[a].refs > 0 &&
+	       k < ACCOUNT_KINDS);
 	parent = accounts[a].parent;
 	ASSUME(parent > 0 && parent < ACCOUNTS && parent != a && accounts[parent].live);
 	ASSUME(accounts[parent].refs > 1); /* somebody else is in it */

@@ -129,7 +129,8 @@ state_any(void)
 
 			ASSUME(chan.slots[q][i].busy == (age < chan.posted[q] - page->done[q]));
 			ASSUME(IMPLIES(chan.slots[q][i].busy, chan.slots[q][i].pfn < FRAMES));
-			ASSUME(IMPLIES(age == 0 && chan.slots[q][i].busy, !chan.slots[q][i].complete));
+			ASSUME(IMPLIES(age == 0 && chan.slots[q][i].busy,
+				       !chan.slots[q][i].complete));
 		}
 	}
 }
@@ -137,7 +138,8 @@ state_any(void)
 void
 proof_chan_post(void)
 {
-	uint32_t queue = nondet_u32(), pfn = nondet_u32(), offset = nondet_u32(), length = nondet_u32();
+	uint32_t queue = nondet_u32(), pfn = nondet_u32(), offset = nondet_u32(),
+		 length = nondet_u32();
 	uint32_t refs, ways, i = nondet_u32();
 	status st;
 
@@ -148,7 +150,8 @@ proof_chan_post(void)
 	st = sys_chan_post(queue, pfn, offset, length);
 	check_locks();
 	PROVE(frames[i].refs - refs == under_way(i) - ways, "references are buffers under way");
-	PROVE(IMPLIES(posted, posted_pfn == pfn && pfn < frame_count), "the device hears of that frame");
+	PROVE(IMPLIES(posted, posted_pfn == pfn && pfn < frame_count),
+	      "the device hears of that frame");
 	PROVE(IMPLIES(posted, posted_length && posted_offset + posted_length <= PAGE),
 	      "and of nothing outside it");
 	PROVE(IMPLIES(posted, frames[pfn].kind == FRAME_USER), "of user memory only");
@@ -174,7 +177,8 @@ proof_chan_done(void)
 	chan_done(queue, slot, length);
 	check_locks();
 	PROVE(refs - frames[i].refs == ways - under_way(i), "references are buffers under way");
-	PROVE(chan.posted[0] - page->done[0] <= AEGIS_CHAN_SLOTS, "no more is done than was posted");
+	PROVE(chan.posted[0] - page->done[0] <= AEGIS_CHAN_SLOTS,
+	      "no more is done than was posted");
 	PROVE(page->done[0] - done <= AEGIS_CHAN_SLOTS, "it counts up");
 	REACH(page->done[0] - done == 2);
 	REACH(ways > under_way(i) && page->done[0] == done && queue == 0);

@@ -240,7 +240,8 @@ heap_ordered(const struct cpu *c)
 			continue;
 		if (c->heap[i] == 0 || c->heap[i] > 3 || env_table[c->heap[i]]->heap != i + 1)
 			return false;
-		if (i && env_table[c->heap[(i - 1) / 2]]->deadline > env_table[c->heap[i]]->deadline)
+		if (i &&
+		    env_table[c->heap[(i - 1) / 2]]->deadline > env_table[c->heap[i]]->deadline)
 			return false;
 	}
 	return true;
@@ -257,7 +258,8 @@ proof_cpu_heap(void)
 	for (uint32_t i = 1; i < 4; i++)
 		_heap_insert(c, env_of(i));
 	PROVE(heap_ordered(c) && c->heap_count == 3, "sleepers are in order of deadlines");
-	PROVE(env_of(c->heap[0])->deadline <= env_of(out)->deadline, "the first deadline is on top");
+	PROVE(env_of(c->heap[0])->deadline <= env_of(out)->deadline,
+	      "the first deadline is on top");
 	_heap_remove(c, env_of(out));
 	PROVE(heap_ordered(c) && c->heap_count == 2 && !env_of(out)->heap, "also after one went");
 	REACH(c->heap[0] != 1);
@@ -274,10 +276,12 @@ proof_cpu_ring(void)
 	for (uint32_t i = 1; i < 4; i++)
 		_ring_insert(c, 0, env_of(i));
 	_ring_remove(c, 0, env_of(out));
-	PROVE(the_system_page.ready[0] == 2 && !env_of(out)->queued, "ready environments are counted");
+	PROVE(the_system_page.ready[0] == 2 && !env_of(out)->queued,
+	      "ready environments are counted");
 	for (uint32_t i = 0; i < 2; i++) {
 		number = ring_take(c);
-		PROVE(number && number != out && !(seen & 1u << number), "each gets its turn, once");
+		PROVE(number && number != out && !(seen & 1u << number),
+		      "each gets its turn, once");
 		seen |= 1u << number;
 	}
 	PROVE(c->ring == 0 && ring_take(c) == 0, "then nobody is left");
@@ -311,7 +315,8 @@ proof_cpu_wake(void)
 	env_lock(1, 0);
 	cpu_leave(e);
 	cpu_sleep(e);
-	PROVE(IMPLIES(e->deadline != AEGIS_NEVER, e->heap == 1), "who has a deadline is in the heap");
+	PROVE(IMPLIES(e->deadline != AEGIS_NEVER, e->heap == 1),
+	      "who has a deadline is in the heap");
 	e->setup.flags = AEGIS_SETUP_EXTRA;
 	cpu_wake(e);
 	PROVE(e->state == AEGIS_STATE_READY && e->queued && !e->heap, "the wake ends the sleep");

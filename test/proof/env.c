@@ -63,7 +63,8 @@ proof_env_setup(void)
 	PROVE(s.resume_start < AEGIS_USER_MAX && s.resume_rip < AEGIS_USER_MAX, "so is the resume");
 	PROVE(s.area_va % PAGE == 0 && s.area_pages <= AEGIS_AREA_PAGES && s.area_pages >= 2,
 	      "an area of whole pages");
-	PROVE(s.stack_page >= 1 && s.stack_page < s.area_pages, "with a stack behind its first page");
+	PROVE(s.stack_page >= 1 && s.stack_page < s.area_pages,
+	      "with a stack behind its first page");
 	stack_end = s.area_va + (uint64_t)s.area_pages * PAGE;
 	PROVE(stack_end > s.area_va && stack_end <= AEGIS_USER_MAX + AEGIS_AREA_PAGES * PAGE,
 	      "whose end does not wrap");
@@ -110,7 +111,8 @@ proof_env_batch(void)
 	size = nondet_bool() ? sizeof(struct aegis_bind) : sizeof(struct aegis_frame_rec);
 	if (!batch_start(&b, &self, offset, n, size))
 		return;
-	PROVE(IMPLIES(n, (uint64_t)offset + (uint64_t)n * size <= 2 * PAGE), "all records lie in it");
+	PROVE(IMPLIES(n, (uint64_t)offset + (uint64_t)n * size <= 2 * PAGE),
+	      "all records lie in it");
 	if (!n)
 		return;
 	PROVE(__CPROVER_rw_ok(b.at, size), "the first is there");

@@ -46,10 +46,12 @@ proof_flush_serve(void)
 	asked = cpus[0].shoot_asked;
 	done = cpus[0].shoot_done;
 	tlb_serve();
-	PROVE(cpus[0].shoot_asked == asked && cpus[0].shoot_done == asked, "all requests are answered");
+	PROVE(cpus[0].shoot_asked == asked && cpus[0].shoot_done == asked,
+	      "all requests are answered");
 	PROVE(IMPLIES(asked != done, machine_flushes || cpus[0].space == NULL),
 	      "after everything is forgotten, or the dying space left");
-	PROVE(IMPLIES(cpus[0].space && asked != done, !cpus[0].space->dying), "it leaves what dies");
+	PROVE(IMPLIES(cpus[0].space && asked != done, !cpus[0].space->dying),
+	      "it leaves what dies");
 	REACH(asked != done && cpus[0].space);
 }
 
@@ -109,8 +111,10 @@ proof_flush_load(void)
 		the_space.cpus |= 1;
 	cpus_other = other.cpus;
 	space_load(&other);
-	PROVE(cpus[0].space == &other && other.cpus == (cpus_other | 1), "a space knows who uses it");
-	PROVE(!(the_space.cpus & 1) || !cpus[0].space || cpus[0].space != &the_space, "and who left");
+	PROVE(cpus[0].space == &other && other.cpus == (cpus_other | 1),
+	      "a space knows who uses it");
+	PROVE(!(the_space.cpus & 1) || !cpus[0].space || cpus[0].space != &the_space,
+	      "and who left");
 	space_unload();
 	PROVE(cpus[0].space == NULL && !(other.cpus & 1), "also for the kernel's own table");
 	REACH(cpus_other == 2);

@@ -11,9 +11,9 @@
 #include "machine.h"
 #include "kernel/hold.c"
 
-#define FRAMES	  (2 * AEGIS_HOLD_SPAN)
+#define FRAMES    (2 * AEGIS_HOLD_SPAN)
 #define DIRECTORY 100u
-#define PAGES	  200u
+#define PAGES     200u
 
 struct frame *frames;
 uint32_t frame_count;
@@ -161,8 +161,8 @@ hold_good(uint8_t hold, const struct frame *f)
 		return false;
 	if ((hold & AEGIS_HOLD_WRITE) && f->kind != FRAME_USER)
 		return false;
-	return f->refs > 0 && (f->kind == FRAME_USER || f->kind == FRAME_EXPOSED ||
-			       f->kind == FRAME_HOLD);
+	return f->refs > 0 &&
+	       (f->kind == FRAME_USER || f->kind == FRAME_EXPOSED || f->kind == FRAME_HOLD);
 }
 
 static void
@@ -256,7 +256,8 @@ proof_hold_bind(void)
 	now = held(0, rec.pfn);
 	if (st != AEGIS_OK) {
 		PROVE(now == was, "a failure changes nothing");
-		PROVE(IMPLIES(rec.pfn < frame_count, frames[rec.pfn].refs == refs), "nor references");
+		PROVE(IMPLIES(rec.pfn < frame_count, frames[rec.pfn].refs == refs),
+		      "nor references");
 		return;
 	}
 	PROVE((now & ~was & ~hold_need(rec.flags)) == 0, "no more rights than were asked for");
@@ -270,10 +271,11 @@ proof_hold_bind(void)
 	}
 	PROVE(f.kind == FRAME_USER || f.kind == FRAME_EXPOSED || f.kind == FRAME_HOLD,
 	      "never a free frame, a table, an object, or the kernel's own");
-	PROVE(IMPLIES(f.kind != FRAME_USER, rec.flags == AEGIS_READ), "what is exposed is read only");
-	PROVE(IMPLIES(cap != AEGIS_SELF,
-		      check.asked && check.st == AEGIS_OK && check.rights == rec.flags &&
-			      check.guard == (f.guard ? f.guard : NODE_ROOT)),
+	PROVE(IMPLIES(f.kind != FRAME_USER, rec.flags == AEGIS_READ),
+	      "what is exposed is read only");
+	PROVE(IMPLIES(cap != AEGIS_SELF, check.asked && check.st == AEGIS_OK &&
+						 check.rights == rec.flags &&
+						 check.guard == (f.guard ? f.guard : NODE_ROOT)),
 	      "the capability dominates the frame's guard and has the rights");
 	PROVE(IMPLIES(cap == AEGIS_SELF, f.kind != FRAME_USER), "SELF opens no user memory");
 	PROVE(IMPLIES(cap == AEGIS_SELF && f.kind == FRAME_HOLD, f.link == self.space->number),
@@ -307,7 +309,8 @@ proof_hold_share(void)
 		return;
 	}
 	PROVE((now & ~was & ~giver) == 0, "nobody gets a right that the giver does not have");
-	PROVE((now & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)) == (was & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)),
+	PROVE((now & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)) ==
+		      (was & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)),
 	      "nor a binding or a guarantee");
 	PROVE(!(f.flags & FRAME_REVOKED), "what a revocation breaks is not shared");
 	PROVE(f.kind == FRAME_USER || f.kind == FRAME_EXPOSED, "memory only");
@@ -402,7 +405,8 @@ proof_hold_untype(void)
 	_mem_untype(&spaces[0], pfn);
 	check_locks();
 	PROVE(zero || frames[pfn].flags & FRAME_DIRTY, "what the kernel wrote there is not shown");
-	PROVE(frames[pfn].kind == FRAME_USER && held(0, pfn) == HOLD_RIGHTS, "held by its supplier");
+	PROVE(frames[pfn].kind == FRAME_USER && held(0, pfn) == HOLD_RIGHTS,
+	      "held by its supplier");
 	PROVE(frames[pfn].refs == 1, "with one reference");
 	REACH(!zero);
 }
@@ -415,12 +419,14 @@ proof_hold_next(void)
 
 	state_any(UINT32_MAX);
 	ASSUME(from <= PFN_MAX && steps <= 6);
-	ASSUME(IMPLIES(i < PFN_MAX && held(0, i), spaces[0].held[i / AEGIS_HOLD_SPAN] >>
-							 i % AEGIS_HOLD_SPAN / HOLD_GROUP & 1));
+	ASSUME(IMPLIES(i < PFN_MAX && held(0, i),
+		       spaces[0].held[i / AEGIS_HOLD_SPAN] >> i % AEGIS_HOLD_SPAN / HOLD_GROUP &
+			       1));
 	before = steps;
 	at = _hold_next(&spaces[0], from, &steps);
 	PROVE(steps <= before && at >= from, "bounded, and forward");
-	PROVE(IMPLIES(i >= from && i < at && i < PFN_MAX, held(0, i) == 0), "nothing is passed over");
+	PROVE(IMPLIES(i >= from && i < at && i < PFN_MAX, held(0, i) == 0),
+	      "nothing is passed over");
 	PROVE(IMPLIES(before && steps, at >= PFN_MAX || held(0, at) != 0), "it stops at a holding");
 	PROVE(IMPLIES(before, steps < before || from >= PFN_MAX), "it gets on");
 	REACH(at < PFN_MAX && held(0, at) && at > from);

@@ -116,7 +116,8 @@ state_any(uint32_t port)
 	}
 	/* Invariant 2, for the port that is looked at. */
 	ASSUME(!(owns(&self, port) && owns(&other, port)));
-	ASSUME(((port_taken[port / 8] >> port % 8) & 1) == (owns(&self, port) || owns(&other, port)));
+	ASSUME(((port_taken[port / 8] >> port % 8) & 1) ==
+	       (owns(&self, port) || owns(&other, port)));
 	for (uint32_t i = 0; i < AEGIS_IRQS; i++)
 		ASSUME(lines[i].env <= 2);
 }

@@ -137,14 +137,14 @@ state_any(void)
 	self.space = &the_space;
 	ASSUME(frame_count > AEGIS_HOLD_SPAN && frame_count <= FRAMES);
 	for (uint32_t i = 0; i < SPANS; i++) {
-		uint32_t first = map_next(free_map, i * AEGIS_HOLD_SPAN, (i + 1) * AEGIS_HOLD_SPAN, true);
+		uint32_t first =
+			map_next(free_map, i * AEGIS_HOLD_SPAN, (i + 1) * AEGIS_HOLD_SPAN, true);
 
 		ASSUME(span_word[i] < SPAN_WORDS);
 		/* Invariant 5. */
 		ASSUME((span_free[i] == 0) == (first == (i + 1) * AEGIS_HOLD_SPAN));
 		ASSUME(span_free[i] <= AEGIS_HOLD_SPAN);
-		ASSUME(IMPLIES(span_free[i],
-			       span_word[i] <= first % AEGIS_HOLD_SPAN / 64));
+		ASSUME(IMPLIES(span_free[i], span_word[i] <= first % AEGIS_HOLD_SPAN / 64));
 	}
 	/* No number beyond the memory is free. */
 	ASSUME(map_next(free_map, frame_count, FRAMES, true) == FRAMES);
@@ -184,7 +184,8 @@ proof_mem_pick(void)
 	st = _take_one(&t, rec, &hint);
 	if (st != AEGIS_OK) {
 		PROVE(bit_free(q) == q_was && t.got == 0, "a failure takes nothing");
-		PROVE(IMPLIES(st == AEGIS_IN_USE, rec.pfn < FRAMES && !was), "in use only if it is");
+		PROVE(IMPLIES(st == AEGIS_IN_USE, rec.pfn < FRAMES && !was),
+		      "in use only if it is");
 		PROVE(IMPLIES(st == AEGIS_NO_MEMORY, rec.pfn == AEGIS_ANY && !q_was),
 		      "no memory only if none is free");
 		PROVE(IMPLIES(st == AEGIS_NEED_TABLE, hint < SPANS && !directory[hint]),
@@ -206,7 +207,8 @@ proof_mem_pick(void)
 void
 proof_mem_run(void)
 {
-	uint32_t n = nondet_u32(), align = nondet_bool() ? 1 : 4, at = nondet_u32(), q = nondet_u32();
+	uint32_t n = nondet_u32(), align = nondet_bool() ? 1 : 4, at = nondet_u32(),
+		 q = nondet_u32();
 	uint32_t from;
 	status st;
 
@@ -214,7 +216,8 @@ proof_mem_run(void)
 	ASSUME(n > 0 && at < frame_count && q < FRAMES && frame_count == FRAMES);
 	/* Few runs, so that the search is short: the map has at most two gaps. */
 	for (uint32_t i = 0; i < 2 * SPAN_WORDS; i++)
-		ASSUME(map_words[i] == 0 || map_words[i] == ~0ul || map_words[i] == 0xffffffff00000000ul);
+		ASSUME(map_words[i] == 0 || map_words[i] == ~0ul ||
+		       map_words[i] == 0xffffffff00000000ul);
 	from = at;
 	st = _run_find(directory, n, align, &at);
 	if (st != AEGIS_OK)
@@ -222,7 +225,8 @@ proof_mem_run(void)
 	PROVE(at >= from && at % align == 0, "aligned");
 	PROVE(n <= frame_count && at <= frame_count - n, "inside the memory");
 	PROVE(IMPLIES(q >= at && q < at + n, bit_free(q)), "all free");
-	PROVE(IMPLIES(q >= at && q < at + n, directory[q / AEGIS_HOLD_SPAN] != 0), "all can be held");
+	PROVE(IMPLIES(q >= at && q < at + n, directory[q / AEGIS_HOLD_SPAN] != 0),
+	      "all can be held");
 	REACH(n > AEGIS_HOLD_SPAN);
 }
 
@@ -254,11 +258,12 @@ proof_mem_release(void)
 		return;
 	}
 	PROVE(frames[q].refs == refs - times, "one reference less for each");
-	PROVE(bit_free(q) == (q_was || (times && refs == times)), "free with the last, and only then");
+	PROVE(bit_free(q) == (q_was || (times && refs == times)),
+	      "free with the last, and only then");
 	PROVE(IMPLIES(bit_free(q) && !q_was, frames[q].kind == FRAME_FREE && !frames[q].account),
 	      "nobody's");
-	PROVE(IMPLIES(bit_free(q) && !q_was && frames[q].guard, kind == FRAME_USER && !dirty &&
-								 frames[q].guard == guard),
+	PROVE(IMPLIES(bit_free(q) && !q_was && frames[q].guard,
+		      kind == FRAME_USER && !dirty && frames[q].guard == guard),
 	      "its content is its last guard's, if that has seen it");
 	PROVE(IMPLIES(bit_free(q) && !q_was && guard, unreferenced >= 1), "its guard is let go");
 	PROVE(IMPLIES(bit_free(q) && !q_was && account, refunded >= 1), "its account is refunded");
@@ -286,11 +291,13 @@ proof_mem_guard(void)
 	check_locks();
 	PROVE(frames[q].guard == q_guard, "no other frame changes");
 	if (st != AEGIS_OK) {
-		PROVE(IMPLIES(pfn < FRAMES, frames[pfn].guard == guard), "a failure changes nothing");
+		PROVE(IMPLIES(pfn < FRAMES, frames[pfn].guard == guard),
+		      "a failure changes nothing");
 		REACH(st == AEGIS_DENIED);
 		return;
 	}
-	PROVE(opens && asked_guard == guard && (asked_rights & AEGIS_WRITE), "by who opens the old one");
+	PROVE(opens && asked_guard == guard && (asked_rights & AEGIS_WRITE),
+	      "by who opens the old one");
 	PROVE(frames[pfn].guard == to && frames[pfn].kind == FRAME_USER, "of memory in use");
 	REACH(guard != to);
 }

@@ -79,7 +79,8 @@ env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out)
 bool
 node_live(uint32_t node, uint32_t generation)
 {
-	PROVE(node == env_of(now)->gates[0].node && generation == env_of(now)->gates[0].node_generation,
+	PROVE(node == env_of(now)->gates[0].node &&
+		      generation == env_of(now)->gates[0].node_generation,
 	      "the capability behind the gate is looked at");
 	return live;
 }
@@ -174,7 +175,8 @@ state_any(void)
 		env_of(i)->page = page_of(i);
 		env_of(i)->area[0] = 100 + i;
 		ASSUME(env_of(i)->generation > 0 && env_of(i)->state <= AEGIS_STATE_ENDED);
-		ASSUME(IMPLIES(env_of(i)->state == AEGIS_STATE_ENDED, !env_of(i)->caller && !env_of(i)->callee));
+		ASSUME(IMPLIES(env_of(i)->state == AEGIS_STATE_ENDED,
+			       !env_of(i)->caller && !env_of(i)->callee));
 		held[i] = false;
 		ASSUME((env_of(i)->state == AEGIS_STATE_RUNNING) == (i == now));
 		for (uint32_t g = 0; g < AEGIS_GATES; g++)
@@ -196,12 +198,14 @@ proof_pct_call(void)
 	ASSUME(gate == 0 || gate >= AEGIS_GATES);
 	self = now;
 	ASSUME(target <= 3 && env_of(self)->gates[0].env == target);
-	accepted = target && env_of(target)->state == AEGIS_STATE_SLEEPING && env_of(target)->accepts;
+	accepted =
+		target && env_of(target)->state == AEGIS_STATE_SLEEPING && env_of(target)->accepts;
 	st = transfer(env_of(self), gate, wait, &call);
 	PROVE(linked(), "links agree");
 	PROVE(!held[1] && !held[2] && !held[3], "no lock is left");
 	if (st != AEGIS_OK) {
-		PROVE(now == self && env_of(self)->state == AEGIS_STATE_RUNNING, "a failure changes nothing");
+		PROVE(now == self && env_of(self)->state == AEGIS_STATE_RUNNING,
+		      "a failure changes nothing");
 		REACH(st == AEGIS_DEAD);
 		REACH(st == AEGIS_BUSY && wait);
 		REACH(st == AEGIS_BAD_CAP);
@@ -211,12 +215,14 @@ proof_pct_call(void)
 	PROVE(accepted && target != self, "nobody is entered who does not accept");
 	PROVE(now == target, "the target runs");
 	PROVE(call.rip == env_of(target)->setup.call_entry && call.rip &&
-		      call.rsp == env_of(target)->setup.call_stack && call.rflags == MACHINE_FLAGS_USER,
+		      call.rsp == env_of(target)->setup.call_stack &&
+		      call.rflags == MACHINE_FLAGS_USER,
 	      "at its entry, on its stack");
 	PROVE(call.rax == self, "and knows who calls");
 	PROVE(area_of(target)->defer == 1 && !env_of(target)->accepts, "alone with it");
 	PROVE(env_of(target)->depth <= AEGIS_CALL_DEPTH, "chains are bounded");
-	PROVE(env_of(self)->state == (wait ? AEGIS_STATE_CALLING : AEGIS_STATE_READY), "who waits, waits");
+	PROVE(env_of(self)->state == (wait ? AEGIS_STATE_CALLING : AEGIS_STATE_READY),
+	      "who waits, waits");
 	REACH(wait && env_of(target)->depth == AEGIS_CALL_DEPTH);
 	REACH(!wait);
 }
@@ -235,7 +241,8 @@ proof_pct_return(void)
 	PROVE(linked(), "links agree");
 	PROVE(!held[1] && !held[2] && !held[3], "no lock is left");
 	if (now == self) {
-		PROVE(call.rip == was.rip && call.rsp == was.rsp, "who was not called does not return");
+		PROVE(call.rip == was.rip && call.rsp == was.rsp,
+		      "who was not called does not return");
 		return;
 	}
 	PROVE(now == caller && env_of(caller)->saved == SAVED_NONE && !env_of(caller)->callee,
@@ -244,7 +251,8 @@ proof_pct_return(void)
 		      call.rflags == env_of(caller)->regs.rflags && call.rax == AEGIS_OK,
 	      "where it called, with the answer");
 	PROVE(!env_of(self)->caller && !env_of(self)->returns_to_sleep, "the call is over");
-	PROVE(IMPLIES(page_of(self)->events != env_of(self)->seen, env_of(self)->state == AEGIS_STATE_READY),
+	PROVE(IMPLIES(page_of(self)->events != env_of(self)->seen,
+		      env_of(self)->state == AEGIS_STATE_READY),
 	      "an event during the call is not slept over");
 	REACH(env_of(self)->state == AEGIS_STATE_READY);
 	REACH(env_of(self)->state == AEGIS_STATE_SLEEPING);

@@ -37,8 +37,8 @@ uint64_t nondet_u64(void);
 #else
 #define REACH(e) ((void)(e))
 #endif
-#define IMPLIES(a, b)  (!(a) || (b))
-#define STOP()         __CPROVER_assume(0)
+#define IMPLIES(a, b) (!(a) || (b))
+#define STOP()        __CPROVER_assume(0)
 
 _Noreturn void
 machine_panic(const char *why, const struct regs *regs)

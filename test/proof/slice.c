@@ -87,7 +87,8 @@ state_any(void)
 			struct slice *s = &cpus[c].slices[i];
 
 			/* A slice of an environment is paid by its account (invariant 2). */
-			ASSUME(IMPLIES(s->env == 1 && s->generation == self.generation, s->account == 1));
+			ASSUME(IMPLIES(s->env == 1 && s->generation == self.generation,
+				       s->account == 1));
 		}
 	}
 	paid = mine();
@@ -117,7 +118,8 @@ proof_slice_alloc(void)
 	check_locks();
 	PROVE(paid == mine(), "what is paid is what is owned");
 	if (st < 0) {
-		PROVE(mine() == had && cpus[c].slices[i].env == was.env, "a failure changes nothing");
+		PROVE(mine() == had && cpus[c].slices[i].env == was.env,
+		      "a failure changes nothing");
 		REACH(st == AEGIS_IN_USE);
 		return;
 	}

@@ -147,11 +147,13 @@ proof_space_pair(void)
 		REACH(st == AEGIS_NO_SUCH && number == 2);
 		return;
 	}
-	PROVE(p.from == &first && p.to->number == number, "the caller's, and the one that was named");
+	PROVE(p.from == &first && p.to->number == number,
+	      "the caller's, and the one that was named");
 	PROVE(p.from->lock.held && p.to->lock.held, "both locked");
 	PROVE(!p.to->dying || cap == AEGIS_SELF, "and it stays");
-	PROVE(cap == AEGIS_SELF ? p.to == &first
-				: opens && asked_guard == p.to->guard && (asked_rights & AEGIS_CONTROL),
+	PROVE(cap == AEGIS_SELF
+		      ? p.to == &first
+		      : opens && asked_guard == p.to->guard && (asked_rights & AEGIS_CONTROL),
 	      "its own, or one that the capability controls");
 	pair_unlock(&p);
 	check_locks();

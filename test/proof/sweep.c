@@ -8,7 +8,7 @@
 #include "machine.h"
 #include "kernel/sweep.c"
 
-#define FRAMES	4u
+#define FRAMES  4u
 #define ENTRIES 4u
 
 struct frame *frames;
@@ -133,7 +133,8 @@ proof_sweep_entries(void)
 	PROVE(IMPLIES(stripped, holds[q] == 0), "a stripped holding ends");
 	PROVE(IMPLIES(!stripped && !all && old && pte_pfn(old) == q, table[i] == old),
 	      "others keep their bindings");
-	PROVE(IMPLIES(pinned && old && pte_pfn(old) == q, table[i] == old), "guaranteed ones always");
+	PROVE(IMPLIES(pinned && old && pte_pfn(old) == q, table[i] == old),
+	      "guaranteed ones always");
 	PROVE(IMPLIES(old && !table[i] && (old & AEGIS_PTE_ACCESSED), f.ranges || f.all),
 	      "what processors may remember is flushed");
 	PROVE(IMPLIES(!old, !table[i]), "nothing gets bound");

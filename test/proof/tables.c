@@ -10,9 +10,9 @@
 #include "kernel/tlb.c"
 #include "kernel/range.c"
 
-#define FRAMES 16u
-#define TABLES FRAMES
-#define LEVELS 4u
+#define FRAMES  16u
+#define TABLES  FRAMES
+#define LEVELS  4u
 #define ENTRIES 8u /* of each table */
 
 struct frame *frames;
@@ -188,8 +188,9 @@ tables_assume(uint64_t va)
 		e = level_table(level)[va >> (3 + 9 * level) & 511];
 		ASSUME(IMPLIES(!(e & AEGIS_PTE_PRESENT), e == 0));
 		ASSUME(IMPLIES((e & AEGIS_PTE_PRESENT) && (e & AEGIS_PTE_LARGE), level == 2));
-		ASSUME(IMPLIES((e & AEGIS_PTE_PRESENT) && !(e & AEGIS_PTE_LARGE),
-			       e == ((uint64_t)(TABLES + level - 2) << AEGIS_PAGE_SHIFT | PTE_TABLE)));
+		ASSUME(IMPLIES(
+			(e & AEGIS_PTE_PRESENT) && !(e & AEGIS_PTE_LARGE),
+			e == ((uint64_t)(TABLES + level - 2) << AEGIS_PAGE_SHIFT | PTE_TABLE)));
 	}
 }
 

@@ -14,11 +14,11 @@
 #include "kernel/tlb.c"
 #include "kernel/range.c"
 
-#define FRAMES	  (2 * AEGIS_HOLD_SPAN)
+#define FRAMES    (2 * AEGIS_HOLD_SPAN)
 #define DIRECTORY 100u
-#define PAGES	  200u
-#define TABLES	  FRAMES
-#define ENTRIES	  8u /* of the page table */
+#define PAGES     200u
+#define TABLES    FRAMES
+#define ENTRIES   8u /* of the page table */
 
 struct frame *frames;
 uint32_t frame_count;
@@ -199,8 +199,7 @@ hold_assume(uint32_t space, uint32_t pfn)
 	uint8_t kind = pfn < frame_count ? frames[pfn].kind : FRAME_NONE;
 
 	ASSUME(IMPLIES(hold & AEGIS_HOLD_WRITE, hold & AEGIS_HOLD_READ));
-	ASSUME(IMPLIES(hold_stripped(hold),
-		       (hold & AEGIS_HOLD_COUNT) && !(hold & AEGIS_HOLD_PIN)));
+	ASSUME(IMPLIES(hold_stripped(hold), (hold & AEGIS_HOLD_COUNT) && !(hold & AEGIS_HOLD_PIN)));
 	ASSUME(kind <= FRAME_KERNEL);
 	ASSUME(IMPLIES(hold && kind != FRAME_NONE,
 		       kind == FRAME_USER || kind == FRAME_EXPOSED || kind == FRAME_HOLD));
@@ -228,8 +227,8 @@ maps(uint64_t pte, uint32_t pfn)
 }
 
 /* Bits that an entry for a page may have, whatever the caller asked for. */
-#define PTE_EVER                                                                                   \
-	(AEGIS_PTE_PRESENT | AEGIS_PTE_WRITE | AEGIS_PTE_USER | AEGIS_PTE_LARGE | PTE_UNCACHED |   \
+#define PTE_EVER                                                                                 \
+	(AEGIS_PTE_PRESENT | AEGIS_PTE_WRITE | AEGIS_PTE_USER | AEGIS_PTE_LARGE | PTE_UNCACHED | \
 	 AEGIS_PTE_FRAME | AEGIS_PTE_NX | PTE_KEY(15))
 
 void
@@ -303,7 +302,8 @@ proof_tlb_bind(void)
 	now = held(to, pfn);
 	PROVE(table0[i] == other_old, "no other entry changes");
 	if (st != AEGIS_OK) {
-		PROVE(old == old_pte && bound(to, q) == count, "nothing is done for a record at fault");
+		PROVE(old == old_pte && bound(to, q) == count,
+		      "nothing is done for a record at fault");
 		REACH(st == AEGIS_LIMIT);
 		return;
 	}
@@ -330,11 +330,13 @@ proof_tlb_bind(void)
 	PROVE(frames[TABLES].link == link + !(old_pte & AEGIS_PTE_PRESENT), "entries are counted");
 	PROVE(IMPLIES(last && !held(to, q), w.flush.drops == 1 && w.flush.drop[0] == q),
 	      "a holding that ended is released after the flush");
-	PROVE(frames[q].refs == refs + (!last && held(to, q) && to), "a new holding is a reference");
+	PROVE(frames[q].refs == refs + (!last && held(to, q) && to),
+	      "a new holding is a reference");
 	PROVE(IMPLIES((old_pte & AEGIS_PTE_PRESENT) && (old_pte & AEGIS_PTE_ACCESSED),
 		      w.flush.ranges == 1 && w.flush.range[0].va == va),
 	      "what processors may remember is flushed");
-	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins, "guarantees are bounded");
+	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins,
+	      "guarantees are bounded");
 	REACH(to && was == 0 && (old & AEGIS_PTE_WRITE));
 	REACH((old_pte & AEGIS_PTE_PRESENT) && pte_pfn(old_pte) != pfn);
 	REACH(frames[pfn].kind == FRAME_HOLD && pfn < frame_count);
@@ -346,7 +348,8 @@ void
 proof_tlb_fast(void)
 {
 	struct aegis_bind rec[2];
-	uint32_t to = nondet_bool(), prot = nondet_u32(), pfn, n, q = nondet_u32(), count, refs, link;
+	uint32_t to = nondet_bool(), prot = nondet_u32(), pfn, n, q = nondet_u32(), count, refs,
+		 link;
 	uint64_t va = nondet_u64(), old[2], new[2], other_old;
 	uint32_t i = nondet_u32(), k = nondet_bool();
 	uint8_t giver[2], was;
@@ -356,8 +359,8 @@ proof_tlb_fast(void)
 	w.pair = (struct pair){&spaces[0], &spaces[to], true};
 	w.nx = AEGIS_PTE_NX;
 	/* The record before: _page_bind took it, so its page table and holdings pages are there. */
-	ASSUME(va_valid(va) && prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, spaces[to].flags) ==
-				       AEGIS_OK);
+	ASSUME(va_valid(va) &&
+	       prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, spaces[to].flags) == AEGIS_OK);
 	w.region = va / AEGIS_LARGE_PAGE;
 	w.table = table0;
 	w.table_pfn = TABLES;
@@ -399,7 +402,8 @@ proof_tlb_fast(void)
 	} else {
 		n = _run_fast(&w, (const uint8_t *)rec, 0, 0, 2, to);
 	}
-	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins, "guarantees are bounded");
+	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins,
+	      "guarantees are bounded");
 	PROVE(n <= 2 && table0[i] == other_old, "no other entry changes");
 	PROVE(frames[TABLES].link == link + n, "entries are counted");
 	new[0] = n > 0 ? table0[rec[0].va / PAGE % 512] : 0;
@@ -437,7 +441,8 @@ proof_tlb_delete(void)
 
 	state_any();
 	at = va / PAGE % 512;
-	ASSUME(n >= 1 && n <= 2 && at + n <= ENTRIES && q < FRAMES && i < ENTRIES && (i < at || i >= at + n));
+	ASSUME(n >= 1 && n <= 2 && at + n <= ENTRIES && q < FRAMES && i < ENTRIES &&
+	       (i < at || i >= at + n));
 	flush_start(&r.flush, &spaces[0], &spaces[0]);
 	for (uint32_t j = 0; j < 2; j++) {
 		old[j] = j < n ? table0[at + j] : 0;
@@ -454,11 +459,11 @@ proof_tlb_delete(void)
 	PROVE(table0[i] == other_old, "no other entry changes");
 	gone = (old[0] && !table0[at]) + (n == 2 && old[1] && !table0[at + 1]);
 	PROVE(frames[TABLES].link == link - gone, "entries are counted");
-	PROVE(count - bound(0, q) ==
-		      (uint32_t)(maps(old[0], q) && !table0[at]) +
-			      (n == 2 && maps(old[1], q) && !table0[at + 1]),
+	PROVE(count - bound(0, q) == (uint32_t)(maps(old[0], q) && !table0[at]) +
+					     (n == 2 && maps(old[1], q) && !table0[at + 1]),
 	      "counts follow the entries");
-	PROVE(IMPLIES(last && !held(0, q), r.flush.drops >= 1), "what ended is released afterwards");
+	PROVE(IMPLIES(last && !held(0, q), r.flush.drops >= 1),
+	      "what ended is released afterwards");
 	PROVE(IMPLIES(q < frame_count && frames[q].kind == FRAME_USER && frames[q].link && count &&
 			      (last & AEGIS_HOLD_PIN),
 		      bound(0, q) > 0),

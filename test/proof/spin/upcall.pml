@@ -9,7 +9,7 @@
  * include/aegis/fault.h says one is left.
  *
  * One environment; each turn of its loop is an interrupt, an exception, or one instruction. A program
- * counts its steps in a register, which handlers clobber. POSTERS others post a reason each, and send
+ * counts its steps in a register, which handlers clobber, and has two critical sections. POSTERS others post a reason each, and send
  * the interrupt after it. FAULTS exceptions come at any instruction that may fault, nested as they
  * like; once the processor is taken away by force.
  *
@@ -112,7 +112,7 @@ inline upcall_sync(was)
 
 active proctype environment()
 {
-	byte faults, forced;
+	byte faults, forced, sections;
 	bool was;
 
 end_run:
@@ -129,7 +129,9 @@ end_run:
 			assert(!defer && sp == 0 && reg == count);
 			if
 			:: count < 2 -> count++; reg = count
-			:: else -> count = 0; reg = 0; defer = true; at = CRIT
+			:: count == 2 && sections < 2 ->
+				sections++; count = 0; reg = 0; defer = true; at = CRIT
+			:: else -> count = 0; reg = 0
 			fi
 		:: at == CRIT ->
 			assert(defer && sp == 0 && reg == count);
