@@ -3,7 +3,7 @@
 # A new source is one more word in BENCH_PROGRAMS, and in BENCH_NATIVE if it has a row of its own for ExOS.
 
 BENCH_PROGRAMS = null file fault ipc vm process switch compute
-BENCH_NATIVE = null fault ipc vm
+BENCH_NATIVE = null fault ipc vm pagetable
 B = build/bench
 BENCH_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -fcf-protection=none

@@ -86,13 +86,14 @@ EXOS_HANDLER static int
 appel1_fault(struct aegis_frame *frame)
 {
 	uint64_t page = (frame->addr - (uint64_t)area) / PAGE;
-	struct aegis_bind change[2] = {{(uint64_t)area + page * PAGE, 1, OPEN},
-				       {(uint64_t)area + open_page * PAGE, 1, CLOSED}};
+	struct aegis_bind *change = exos_batch();
 
 	if (page >= PAGES)
 		return 0;
+	change[0] = (struct aegis_bind){(uint64_t)area + page * PAGE, 1, OPEN};
+	change[1] = (struct aegis_bind){(uint64_t)area + open_page * PAGE, 1, CLOSED};
 	open_page = (unsigned)page;
-	return exos_protect_each(change, 2) == 0;
+	return exos_batch_protect(2) == 2;
 }
 
 EXOS_HANDLER static int

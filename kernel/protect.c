@@ -6,8 +6,8 @@
  * Everything else, and every doubt, is left to range.c, which begins with the first record that is not
  * done.
  *
- * 1. Does to a record exactly what range.c does: the holdings are looked at before an entry changes,
- *    entries are exchanged, the record is told what was seen.
+ * 1. An entry gets the right to write only if its holding has it, looked at before it changes; entries
+ *    are exchanged, and the record is told what was seen.
  * 2. This processor forgets at once; the others that run the space are told once, at the end.
  * 3. At most 512 * SHORT_RECORDS entries are changed.
  *
@@ -24,7 +24,7 @@ change_read(struct change *c, uint32_t prot)
 {
 	c->keep = ~(AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY);
 	c->set = 0;
-	c->need = 0;
+	c->need = prot & AEGIS_BIND_WRITE ? HOLD_RIGHTS : 0;
 	prot &= ~PROT_WAS;
 	if (prot == AEGIS_BIND_CLEAR)
 		return true;
@@ -33,8 +33,6 @@ change_read(struct change *c, uint32_t prot)
 		return false;
 	c->keep &= ~PTE_BITS;
 	c->set = pte_prot(prot, machine_pte_nx());
-	if (prot & AEGIS_BIND_WRITE)
-		c->need = hold_need(AEGIS_BIND_WRITE);
 	return true;
 }
 
@@ -78,44 +76,52 @@ _held_byte(struct space *s, uint32_t pfn)
 /* What entries have in common whose frames are in one page of holdings. */
 #define SPAN_BITS (AEGIS_PTE_PRESENT | (AEGIS_PTE_FRAME & ~(AEGIS_HOLD_SPAN * PAGE - 1)))
 
-/* Whether the holdings of n entries have the right that is added.  What is bound is held. */
-static __attribute__((noinline)) bool
-_holdings_allow(struct space *s, const uint64_t *pte, const uint64_t *end, uint8_t need)
+/* _entries_change up to the first whose holding has not the right that is added; *at: which. */
+static __attribute__((noinline)) uint64_t
+_entries_widen(struct space *s, uint64_t **at, const uint64_t *end, const struct change *c)
 {
 	const uint8_t *page = NULL;
-	uint64_t span = UINT64_MAX;
+	uint64_t span = UINT64_MAX, seen = 0, *pte;
 
-	for (; pte != end; pte++) {
-		uint64_t entry = *pte;
+	for (pte = *at; pte != end; pte++) {
+		uint64_t old = *pte;
 
-		if ((entry & SPAN_BITS) != span) {
-			if (!(entry & AEGIS_PTE_PRESENT))
+		if ((old & SPAN_BITS) != span) {
+			if (!(old & AEGIS_PTE_PRESENT))
 				continue;
-			span = entry & SPAN_BITS;
-			page = _hold_find(s, pte_pfn(span));
+			span = old & SPAN_BITS;
+			page = _held_byte(s, pte_pfn(span));
 		}
-		if (page[entry / PAGE % AEGIS_HOLD_SPAN] < need)
-			return false;
+		if (page[old / PAGE % AEGIS_HOLD_SPAN] < HOLD_RIGHTS)
+			break;
+		seen |= _entry_change(pte, old, *c);
 	}
-	return true;
+	*at = pte;
+	return seen;
 }
 
-/* Pages in one page table: what was seen, and AEGIS_PTE_PRESENT.  0: nothing was done. */
+/* Up to n pages in one page table: how many are done; adds to *seen. */
 static inline uint64_t
-_run_change(struct space *s, uint64_t va, uint64_t n, struct change c)
+_run_change(struct space *s, uint64_t va, uint64_t n, const struct change *c, uint64_t *seen)
 {
-	uint64_t *pte = _entry_find(s, va), bits;
+	uint64_t *pte = _entry_find(s, va), *end = pte + n, bits;
 
-	if (!pte || (c.need && !_holdings_allow(s, pte, pte + n, c.need)))
+	if (!pte)
 		return 0;
-	bits = _entries_change(pte, pte + n, c);
+	if (c->need) {
+		bits = _entries_widen(s, &pte, end, c);
+		n -= (uint64_t)(end - pte);
+	} else {
+		bits = _entries_change(pte, end, *c);
+	}
+	*seen |= bits;
 	if ((bits & AEGIS_PTE_ACCESSED) && n > FLUSH_PAGES) {
 		machine_tlb_flush_all();
 	} else if (bits & AEGIS_PTE_ACCESSED) {
-		for (; n; n--, va += PAGE)
-			machine_tlb_flush_page(va);
+		for (uint64_t i = 0; i < n; i++)
+			machine_tlb_flush_page(va + i * PAGE);
 	}
-	return bits | AEGIS_PTE_PRESENT;
+	return n;
 }
 
 /*
@@ -132,25 +138,24 @@ _pages_change(struct space *s, volatile struct aegis_bind *rec)
 	if (!change_read(&c, prot) || va % PAGE || pages - 1 >= 512 ||
 	    va > AEGIS_USER_MAX - 512 * PAGE)
 		return 0;
-	for (;;) {
-		uint64_t n = 512 - va / PAGE % 512, run;
+	do {
+		uint64_t n = 512 - va / PAGE % 512, done;
 
 		n = n < pages ? n : pages;
-		run = _run_change(s, va, n, c);
-		if (!run)
+		done = _run_change(s, va, n, &c, &bits);
+		va += done * PAGE;
+		pages -= done;
+		if (done < n)
 			break;
-		bits |= run;
-		va += n * PAGE;
-		pages -= n;
-		if (!pages)
-			break;
-		rec->va = va;
-		rec->pfn = (uint32_t)pages;
-	}
+	} while (pages);
 	rec->prot = prot | was_bits(bits);
-	if (pages && (bits & AEGIS_PTE_ACCESSED))
+	if (!pages)
+		return bits | AEGIS_PTE_PRESENT;
+	rec->va = va;
+	rec->pfn = (uint32_t)pages;
+	if (bits & AEGIS_PTE_ACCESSED)
 		_flush_others(s);
-	return pages ? 0 : bits;
+	return 0;
 }
 
 /*
@@ -160,8 +165,9 @@ _pages_change(struct space *s, volatile struct aegis_bind *rec)
 static inline uint64_t
 _page_change(struct space *s, volatile struct aegis_bind *rec)
 {
-	uint64_t va = rec->va, *pte, old, new;
+	uint64_t va = rec->va, *pte, old;
 	uint32_t prot = rec->prot, pages = rec->pfn;
+	struct change c;
 
 	if (pages != 1 || (prot & ~(AEGIS_BIND_READ | AEGIS_BIND_WRITE | PROT_WAS)) ||
 	    !(prot & (AEGIS_BIND_READ | AEGIS_BIND_WRITE)) || va % PAGE || va >= AEGIS_USER_MAX)
@@ -170,14 +176,11 @@ _page_change(struct space *s, volatile struct aegis_bind *rec)
 	if (!pte || !(*pte & AEGIS_PTE_PRESENT))
 		return 0;
 	old = *pte;
-	if ((prot & AEGIS_BIND_WRITE) &&
-	    *_held_byte(s, pte_pfn(old)) < (AEGIS_HOLD_READ | AEGIS_HOLD_WRITE))
+	if ((prot & AEGIS_BIND_WRITE) && *_held_byte(s, pte_pfn(old)) < HOLD_RIGHTS)
 		return 0;
-	do
-		new = (old & ~(PTE_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY)) |
-		      (prot & AEGIS_BIND_WRITE) | machine_pte_nx();
-	while (!__atomic_compare_exchange_n(pte, &old, new, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_RELAXED));
+	c.keep = ~(PTE_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY);
+	c.set = (prot & AEGIS_BIND_WRITE) | machine_pte_nx();
+	old = _entry_change(pte, old, c);
 	if (old & AEGIS_PTE_ACCESSED)
 		machine_tlb_flush_page(va);
 	rec->prot = prot | was_bits(old);
@@ -196,34 +199,25 @@ lock_free_take(struct lock *l)
 		lock_acquire(l);
 }
 
-/* `done` records are done, of n in the own space. */
-static __attribute__((noinline)) status
-protect_rest(uint32_t space, uint32_t area, uint32_t n, uint32_t done)
+static inline void
+lock_own_release(struct lock *l)
 {
-	status st = protect_general(AEGIS_SELF, space,
-				    area + done * (uint32_t)sizeof(struct aegis_bind), n - done);
-
-	return done ? (status)done + (st > 0 ? st : 0) : st;
+	atomic_store_explicit(&l->held, 0, memory_order_release);
 }
 
-status
-sys_tlb_protect(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
+/* n records at `area`, of which the first lies at rec: what is not simple, or too many, is range.c's. */
+static __attribute__((noinline)) status
+records_change(struct space *s, volatile struct aegis_bind *rec, uint32_t area, uint32_t n)
 {
-	struct env *self = current();
-	struct space *s = self->space;
-	volatile struct aegis_bind *rec;
 	uint64_t seen = 0;
-	uint32_t i;
+	uint32_t i = 0, simple = n;
+	status st;
 
-	COUNT(protect_calls);
 	/* In one page of the area, so that records follow each other. */
-	if (cap != AEGIS_SELF || space != s->number || n - 1 >= SHORT_RECORDS ||
-	    area % sizeof(*rec) || area / PAGE >= self->setup.area_pages ||
-	    area % PAGE + n * sizeof(*rec) > PAGE)
-		return protect_general(cap, space, area, n);
-	rec = (void *)((uint8_t *)machine_frame(self->area[area / PAGE]) + area % PAGE);
+	if (n > SHORT_RECORDS || area % PAGE + n * sizeof(*rec) > PAGE)
+		simple = 0;
 	lock_free_take(&s->lock);
-	for (i = 0; i < n; i++) {
+	for (; i < simple; i++) {
 		uint64_t old = _page_change(s, rec + i);
 
 		if (!old && !(old = _pages_change(s, rec + i)))
@@ -232,6 +226,32 @@ sys_tlb_protect(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	}
 	if (seen & AEGIS_PTE_ACCESSED)
 		_flush_others(s);
-	lock_release(&s->lock);
-	return i == n ? (status)n : protect_rest(space, area, n, i);
+	lock_own_release(&s->lock);
+	if (i == n && n)
+		return (status)n;
+	st = protect_general(AEGIS_SELF, s->number, area + i * (uint32_t)sizeof(*rec), n - i);
+	return i ? (status)i + (st > 0 ? st : 0) : st;
+}
+
+status
+sys_tlb_protect(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
+{
+	const struct env *self = machine_local(); /* runs, so that it has an area */
+	struct space *s = self->space;
+	volatile struct aegis_bind *rec;
+	uint64_t old;
+
+	COUNT(protect_calls);
+	if (cap != AEGIS_SELF || space != s->number || area % sizeof(*rec) ||
+	    area / PAGE >= self->setup.area_pages)
+		return protect_general(cap, space, area, n);
+	rec = (void *)((uint8_t *)machine_frame(self->area[area / PAGE]) + area % PAGE);
+	if (n != 1)
+		return records_change(s, rec, area, n);
+	lock_free_take(&s->lock);
+	old = _page_change(s, rec);
+	if (old & AEGIS_PTE_ACCESSED)
+		_flush_others(s);
+	lock_own_release(&s->lock);
+	return old ? 1 : records_change(s, rec, area, 1);
 }

@@ -192,7 +192,17 @@ struct change {
 	uint8_t need;       /* of the holdings; 0: no right is added */
 };
 
-/* What was seen of the entries that are present: no bit that a processor sets meanwhile is lost. */
+/*
+ * With the lock held, processors change accessed and dirty bits of entries only: what was put together from
+ * one look may be exchanged, and what comes out has all bits.
+ */
+static inline uint64_t
+_entry_change(uint64_t *pte, uint64_t old, struct change c)
+{
+	return __atomic_exchange_n(pte, (old & c.keep) | c.set, __ATOMIC_SEQ_CST);
+}
+
+/* What was seen of the entries that are present. */
 static inline uint64_t
 _entries_change(uint64_t *pte, const uint64_t *end, struct change c)
 {
@@ -201,12 +211,8 @@ _entries_change(uint64_t *pte, const uint64_t *end, struct change c)
 	for (; pte != end; pte++) {
 		uint64_t old = *pte;
 
-		if (!(old & AEGIS_PTE_PRESENT))
-			continue;
-		while (!__atomic_compare_exchange_n(pte, &old, (old & c.keep) | c.set, false,
-						    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			;
-		seen |= old;
+		if (old & AEGIS_PTE_PRESENT)
+			seen |= _entry_change(pte, old, c);
 	}
 	return seen;
 }

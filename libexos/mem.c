@@ -15,35 +15,14 @@
 #include <errno.h>
 #include <stddef.h>
 
-#define AEGIS_STUBS
-#include <exos/api.h>
-#include <exos/mem.h>
-
 #include "priv.h"
 
-#define SPARES   16u
-#define LARGEST  (1ul << 21)
-#define WAS_BITS (AEGIS_WAS_ACCESSED | AEGIS_WAS_DIRTY)
+#define SPARES  16u
+#define LARGEST (1ul << 21)
 
-static struct exos_places places;
+struct exos_places exos_places_own;
 static uint32_t spare[SPARES];
 static uint32_t spares, spares_space;
-
-struct part {
-	uint8_t *at;
-	uint32_t offset, binds;
-};
-
-static struct part
-batch(void)
-{
-	const volatile struct aegis_area *area = (const void *)places.area;
-	bool handler = area->defer;
-	uint32_t offset = handler ? places.handler_batch : places.program_batch;
-
-	return (struct part){(uint8_t *)places.area + offset, offset,
-			     handler ? places.handler_binds : places.program_binds};
-}
 
 int64_t
 exos_status_error(int64_t status)
@@ -65,19 +44,6 @@ exos_status_error(int64_t status)
 	default:
 		return status < 0 ? -EINVAL : status;
 	}
-}
-
-bool
-exos_mem_ready(void)
-{
-	return places.area;
-}
-
-/* A child has another space, and the same copy of this file's data. */
-static uint32_t
-own_space(void)
-{
-	return *(const volatile uint32_t *)places.space;
 }
 
 __attribute__((constructor(102))) static void
@@ -300,9 +266,8 @@ exos_bind_one(uint64_t va, uint32_t pfn, uint32_t prot)
 	return exos_bind(&(struct aegis_bind){va, pfn, prot}, 1);
 }
 
-/* Goes on with a range that the kernel did in part, or answers what was wrong. */
-static __attribute__((noinline)) int64_t
-range_rest(uint64_t call, int64_t st)
+int64_t
+exos_range_rest(uint64_t call, int64_t st)
 {
 	struct part b = batch();
 	struct aegis_bind *rec = (void *)b.at;
@@ -310,22 +275,6 @@ range_rest(uint64_t call, int64_t st)
 	while (st == 0 || st == AEGIS_AGAIN)
 		st = aegis_call5(AEGIS_NUMBER(call), AEGIS_SELF, own_space(), b.offset, 1, 0);
 	return st < 0 ? exos_status_error(st) : rec->prot & WAS_BITS;
-}
-
-static inline int64_t
-range_change(uint64_t call, uint64_t va, uint32_t n, uint32_t prot)
-{
-	struct aegis_bind *rec;
-	struct part b;
-	int64_t st;
-
-	if (!places.area)
-		return -ENOSYS;
-	b = batch();
-	rec = (void *)b.at;
-	*rec = (struct aegis_bind){va, n, prot};
-	st = aegis_call5(AEGIS_NUMBER(call), AEGIS_SELF, own_space(), b.offset, 1, 0);
-	return __builtin_expect(st == 1, 1) ? rec->prot & WAS_BITS : range_rest(call, st);
 }
 
 int64_t
@@ -351,22 +300,41 @@ exos_protect_each(struct aegis_bind *ranges, uint32_t n)
 {
 	if (!places.area)
 		return -ENOSYS;
-	for (uint32_t done = 0; done < n;) {
+	while (n) {
 		struct part b = batch();
 		struct aegis_bind *rec = (void *)b.at;
-		uint32_t step = n - done < b.binds ? n - done : b.binds;
+		uint32_t step = n < b.binds ? n : b.binds;
 		int64_t st;
 
 		for (uint32_t i = 0; i < step; i++)
-			rec[i] = ranges[done + i];
+			rec[i] = ranges[i];
 		st = aegis_tlb_protect(AEGIS_SELF, own_space(), b.offset, step);
 		if (st < 0 && st != AEGIS_AGAIN)
 			return exos_status_error(st);
+		st = st < 0 ? 0 : st;
 		for (int64_t i = 0; i < st; i++)
-			ranges[done + i].prot = rec[i].prot;
-		done += st > 0 ? (uint32_t)st : 0;
-		if (done < n && st < (int64_t)step)
-			ranges[done] = rec[st > 0 ? st : 0]; /* what remains of it */
+			ranges[i].prot = rec[i].prot;
+		ranges += st;
+		n -= (uint32_t)st;
+		if (st < (int64_t)step)
+			*ranges = rec[st]; /* what remains of it */
 	}
 	return 0;
+}
+
+struct aegis_bind *
+exos_batch(void)
+{
+	return places.area ? (void *)batch().at : NULL;
+}
+
+int64_t
+exos_batch_protect(uint32_t n)
+{
+	int64_t st;
+
+	if (!places.area)
+		return -ENOSYS;
+	st = aegis_tlb_protect(AEGIS_SELF, own_space(), batch().offset, n);
+	return st == AEGIS_AGAIN ? 0 : exos_status_error(st);
 }

@@ -22,6 +22,7 @@ TEST_abi_test = exos/linux/calls.c
 TEST_elf_test = exos/linux/elf.c exos/linux/elf_stack.c
 TEST_procfs_test = exos/proc/procfs_text.c exos/proc/procfs_system.c
 TEST_exo_channel_test =
+TEST_pagetable_test = libexos/linear.c libexos/inverted.c
 
 TEST_super_test = exos/super/pump.c exos/super/receive.c exos/super/tell.c
 TEST_service_test = $(filter-out exos/service/kernel.c,$(wildcard exos/service/*.c)) \
@@ -37,7 +38,7 @@ TEST_fd_ipc_test = $(TEST_fd_test)
 KERNEL_HOST_TESTS = $(foreach t,$(HK_TESTS),$(HK_OUT)/$(t)_test.gcc)
 
 LIBRARY_TESTS = insn_test rewrite_test rewrite_run_test fs_test fs_page_test fs_synth_test \
-	fs_cpio_test fs_model_test lib_test tty_test abi_test elf_test procfs_test exo_channel_test super_test \
+	fs_cpio_test fs_model_test lib_test tty_test abi_test elf_test procfs_test exo_channel_test pagetable_test super_test \
 	service_test service_fuzz_test service_patch_test fd_test fd_ipc_test
 
 define library_test

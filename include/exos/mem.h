@@ -71,6 +71,14 @@ int64_t exos_unbind(uint64_t va, uint32_t n);
 int64_t exos_protect(uint64_t va, uint32_t n, uint32_t prot);
 /* One call for several ranges, each with its own protection; prot gets AEGIS_WAS_*. */
 int64_t exos_protect_each(struct aegis_bind *ranges, uint32_t n);
+/*
+ * Without a copy: ranges written straight into the batch that the next call takes (EXOS_BATCH_RECORDS of them at least), and
+ * after exos_batch_protect(n) what the kernel wrote there.  Any other function of this page overwrites it.  n, or an
+ * error; fewer than n: the record of that number is narrowed to what remains, see aegis/tlb.h.
+ */
+#define EXOS_BATCH_RECORDS 32u
+struct aegis_bind *exos_batch(void);
+int64_t exos_batch_protect(uint32_t n);
 /* Clears accessed and dirty bits of n pages; answers what they were, together. */
 int64_t exos_clean(uint64_t va, uint32_t n);
 /* Page tables for the range, so that exos_pte may be read in all of it. */

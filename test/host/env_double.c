@@ -40,6 +40,12 @@ current(void)
 	return cpus[machine_cpu()].env;
 }
 
+void *
+machine_local(void)
+{
+	return current();
+}
+
 struct env *
 env_lock(uint32_t number, uint32_t generation)
 {
