@@ -18,7 +18,7 @@
 #define AEGIS_STUBS
 #include <exos/api.h>
 #include <exos/fault.h>
-#include <exos/mem.h>
+#include <exos/vm.h>
 #endif
 
 #define PAGE    4096ul
@@ -297,6 +297,35 @@ appel2(void)
 /* ---- new memory ---- */
 static char *fresh;
 
+#ifdef EXOS
+#define AROUND 8u /* pages that a fault brings in: the program knows that it goes on behind it */
+
+static struct exos_vm fresh_vm;
+
+EXOS_HANDLER static int
+fresh_absent(struct exos_vm *v, uint64_t va, struct aegis_frame *frame)
+{
+	(void)frame;
+	return exos_vm_fill(v, va, AROUND, OPEN) == 0;
+}
+
+EXOS_HANDLER static int
+fresh_fault(struct aegis_frame *frame)
+{
+	return exos_vm_fault(&fresh_vm, frame);
+}
+
+static void
+fresh_make(void)
+{
+	if (fresh)
+		exos_vm_destroy(&fresh_vm);
+	bench_require(exos_vm_make(&fresh_vm, TOUCHED, &exos_linear, TOUCHED) == 0);
+	fresh_vm.absent = fresh_absent;
+	fresh = (char *)fresh_vm.start;
+	handle(fresh_fault);
+}
+#else
 static void
 fresh_make(void)
 {
@@ -307,6 +336,7 @@ fresh_make(void)
 	bench_require(fresh != MAP_FAILED);
 	madvise(fresh, TOUCHED * PAGE, MADV_NOHUGEPAGE);
 }
+#endif
 
 static void
 touch(void)
