@@ -14,6 +14,7 @@ include exos/exos.mk
 -include libos/libos.mk
 -include test/test.mk
 -include bench/bench.mk
+-include examples/examples.mk
 
 HOST_CFLAGS = -std=gnu11 -O2 -g -I. -Iinclude -Wall -Wextra -Werror -Wshadow \
 	-Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla
@@ -31,7 +32,7 @@ exo: $(HOST_OBJECTS)
 build/aegis.elf: build/kernel/aegis.elf
 	@ln -sf kernel/aegis.elf $@
 
-all: exo build/aegis.elf build/exos build/libexos.a $(LIBOSES)
+all: exo build/aegis.elf build/exos build/libexos.a $(LIBOSES) examples
 
 # An interactive shell; with input from a pipe, that is its script.
 run: setup-build
