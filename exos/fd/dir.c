@@ -7,7 +7,7 @@
  */
 #include "exos/fd/priv.h"
 
-#define DIR_CHUNK 16384u
+#define DIR_CHUNK SVC_MSG_BYTES
 
 int64_t
 dir_seek(struct file *f, int64_t offset, int whence)

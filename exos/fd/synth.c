@@ -7,7 +7,7 @@
  */
 #include "exos/fd/priv.h"
 
-#define SYNTH_CHUNK 16384u
+#define SYNTH_CHUNK SVC_MSG_BYTES
 
 int64_t
 synth_read(struct file *f, struct io *io, const uint64_t *pos)

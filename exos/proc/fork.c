@@ -252,6 +252,7 @@ child_begin(uint64_t clear_tid)
 
 	aegis_pct_bind(EXOS_CAP_DOMAIN, MAIL->service_env, EXOS_GATE_SERVICE);
 	vm_fork_child();
+	vm_tell();
 	signal_fork_child();
 	p->timer = (struct timer_state){0};
 	p->clear_child_tid = clear_tid;

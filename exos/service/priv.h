@@ -34,7 +34,7 @@
 #include "exos/tty/tty.h"
 
 #define PAGE           4096u
-#define MSG_BYTES      (EXOS_MSG_PAGES * PAGE)
+#define MSG_BYTES      SVC_MSG_BYTES
 #define PROC_MAX       1024u /* processes, zombies included */
 #define PID_MAX        32768u
 #define HASH           256u

@@ -270,6 +270,28 @@ state_letter(const struct proc *p, const struct aegis_env_info *info)
 	return info->state == AEGIS_STATE_SLEEPING || info->state == AEGIS_STATE_IDLE ? 'S' : 'R';
 }
 
+/* What the process says, in KiB; no more than can be.  Which pages are of files it does not say. */
+static struct procfs_memory
+memory_said(const struct proc *p)
+{
+	const volatile struct svc_sizes *sizes;
+	uint64_t size, pages, free_pages, total_pages;
+
+	if (proc_over(p) || !p->msg)
+		return (struct procfs_memory){0};
+	sizes = (const volatile struct svc_sizes *)(p->msg + MSG_BYTES);
+	size = sizes->virtual;
+	pages = sizes->resident;
+	kern_memory_read(&free_pages, &total_pages);
+	if (size > EXOS_USER_TOP)
+		size = EXOS_USER_TOP;
+	if (pages > total_pages)
+		pages = total_pages;
+	if (pages > size / PAGE)
+		pages = size / PAGE;
+	return (struct procfs_memory){.size = size / 1024, .resident_anon = pages * (PAGE / 1024)};
+}
+
 static void
 task_fill(struct service *sv, const struct proc *p, struct procfs_task *t)
 {
@@ -306,6 +328,7 @@ task_fill(struct service *sv, const struct proc *p, struct procfs_task *t)
 		.fd_slots = 64,
 		.capabilities = cred->uid ? 0 : 0x1ffffffffffull,
 		.cpus_allowed = (1ull << kern_cpus()) - 1,
+		.memory = memory_said(p),
 	};
 }
 

@@ -42,7 +42,7 @@ enum svc_op {
 			   caller READ, or READ|WRITE if d */
 	SVC_EXTEND, /* a=obj b=start c=end: about to write there; size becomes at least c */
 	SVC_TRUNCATE, /* a=dir b=length (0: obj) c=size */
-	SVC_GETDENTS, /* a=obj b=buffer size (<= 16384); records at MSG; result bytes */
+	SVC_GETDENTS, /* a=obj b=buffer size (<= SVC_MSG_BYTES); records at MSG; result bytes */
 	SVC_SEEKDIR,  /* a=obj b=cookie; result the cookie before (b = UINT64_MAX: only ask) */
 	SVC_MKDIR,    /* a=dir b=length c=mode */
 	SVC_MKNOD,    /* a=dir b=length c=mode d=rdev */
@@ -58,7 +58,7 @@ enum svc_op {
 	SVC_CHDIR,    /* a=dir b=length (0: the object) */
 	SVC_GETCWD,   /* bytes with NUL at MSG; result length with NUL */
 	SVC_STATFS,   /* a=dir b=length (0: obj); struct fs_statfs figures at MSG */
-	SVC_SYNTH_READ, /* a=obj b=offset c=count (<= 16384): content of a generated file; bytes at MSG */
+	SVC_SYNTH_READ, /* a=obj b=offset c=count (<= SVC_MSG_BYTES): content of a generated file; bytes at MSG */
 	SVC_SYNTH_WRITE, /* a=obj b=offset c=count; bytes at MSG */
 	/* ---- pipes ---- */
 	SVC_PIPE, /* c=O_ flags; result read obj, a = write obj; struct svc_opened[2] at MSG */
@@ -114,6 +114,15 @@ enum svc_op {
 	SVC_HOST_SIGNAL,  /* a=signal for the first process group */
 	SVC_HOST_CLOSE,   /* a=stream b=error: nobody takes it any more */
 	SVC_OPS
+};
+
+/*
+ * The message pages hold so much of an argument or answer; behind it a process says how big it is, for /proc
+ * alone: nothing rests on it.
+ */
+#define SVC_MSG_BYTES (EXOS_MSG_PAGES * 4096u - 64u)
+struct svc_sizes {
+	uint64_t virtual, resident; /* bytes; pages */
 };
 
 #define SVC_FORK_VFORK (1u << 0)

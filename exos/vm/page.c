@@ -149,6 +149,7 @@ page_drop(uint64_t start, uint64_t end)
 		core_frames_free(pfns, n);
 		start = run_end;
 	}
+	sizes_tell(vm());
 }
 
 int
@@ -185,8 +186,10 @@ page_set(uint64_t va, uint32_t pfn, uint32_t flags, uint32_t prot)
 	err = core_bind(AEGIS_SELF, control()->space, va, &pfn, 1, prot);
 	if (err)
 		return err;
-	if (!*e)
+	if (!*e) {
 		vm()->pages++;
+		sizes_tell(vm());
+	}
 	*e = PAGE_PRESENT | flags | pfn;
 	return 0;
 }
@@ -297,6 +300,7 @@ stack_grow(uint64_t addr)
 	if (i == v->count || !(v->regions[i].flags & VM_GROWS) || addr < v->stack_limit ||
 	    v->regions[i].start <= addr || (i && v->regions[i - 1].end > page_down(addr)))
 		return NULL;
+	v->virtual += v->regions[i].start - page_down(addr);
 	v->regions[i].start = page_down(addr);
 	return &v->regions[i];
 }

@@ -24,6 +24,16 @@ page_up(uint64_t va)
 	return (va + PAGE - 1) & ~(PAGE - 1);
 }
 
+/* What vm_tell tells. */
+static inline void
+sizes_tell(const struct vm *v)
+{
+	volatile struct svc_sizes *sizes = (volatile struct svc_sizes *)(EXOS_MSG + SVC_MSG_BYTES);
+
+	sizes->virtual = v->virtual;
+	sizes->resident = v->pages;
+}
+
 /* page.c: the entry of va's page; NULL if its chunk is not there (or, with make, no memory). */
 uint32_t *page_entry(uint64_t va, bool make);
 /* Index of the first chunk of entries at or behind `base` (address / 1 MiB). */

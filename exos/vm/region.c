@@ -16,6 +16,12 @@ vm(void)
 	return &process()->vm;
 }
 
+void
+vm_tell(void)
+{
+	sizes_tell(vm());
+}
+
 uint32_t
 region_index(const struct vm *v, uint64_t addr)
 {
@@ -77,6 +83,8 @@ region_insert(struct vm *v, const struct region *r)
 	if (err)
 		return err;
 	i = region_index(v, r->start);
+	v->virtual += r->end - r->start;
+	sizes_tell(v);
 	if (i && mergeable(&v->regions[i - 1], r)) {
 		v->regions[i - 1].end = r->end;
 		return 0;
@@ -92,6 +100,8 @@ region_remove(struct vm *v, uint32_t i)
 {
 	if (v->regions[i].file)
 		file_put(v->regions[i].file);
+	v->virtual -= v->regions[i].end - v->regions[i].start;
+	sizes_tell(v);
 	v->count--;
 	memmove(v->regions + i, v->regions + i + 1, (v->count - i) * sizeof(*v->regions));
 }
@@ -336,6 +346,8 @@ vm_remap(uint64_t old, uint64_t old_len, uint64_t new_len, uint32_t flags, uint6
 	if (!(flags & REMAP_FIXED) && r->end == old + old_len &&
 	    range_free(v, r->end, new_len - old_len) && range_valid(old, new_len)) {
 		v->regions[region_index(v, old)].end = old + new_len;
+		v->virtual += new_len - old_len;
+		sizes_tell(v);
 		if (copy.file)
 			v->regions[region_index(v, old)].file_end += new_len - old_len;
 		return (int64_t)old;
@@ -379,4 +391,5 @@ vm_forget(void)
 	v->pages = 0;
 	v->brk = v->brk_start = 0;
 	memset(v->hot, 0, sizeof(v->hot));
+	sizes_tell(v);
 }

@@ -62,12 +62,16 @@ struct vm {
 	uint64_t brk_start, brk;
 	uint64_t mmap_top; /* mappings are placed below */
 	uint64_t stack_limit;
-	uint64_t pages; /* present */
+	uint64_t pages;   /* present */
+	uint64_t virtual; /* bytes in regions */
 	struct hot_page hot[HOT_PAGES];
 	uint32_t hot_next;
 };
 
 struct vm *vm(void);
+
+/* Tells the service how big the process is, for /proc: two stores. */
+void vm_tell(void);
 
 /* 0: bound; else the signal's code: -EFAULT nothing mapped, -EACCES protection, -ENOMEM. */
 int vm_fault(uint64_t addr, uint64_t error);
