@@ -14,8 +14,9 @@
 
 struct batch {
 	struct env *env;
-	uint8_t *at; /* the current record */
+	uint8_t *at; /* the current record, while any is left */
 	uint32_t offset, size;
+	uint32_t left, done; /* records of this call, at most AEGIS_BATCH_STEPS */
 };
 
 /* All n records of `size` bytes lie in the area.  n may be 0. */
@@ -27,29 +28,32 @@ batch_start(struct batch *b, struct env *e, uint32_t offset, uint32_t n, uint32_
 	b->env = e;
 	b->offset = offset;
 	b->size = size;
+	b->left = n < AEGIS_BATCH_STEPS ? n : AEGIS_BATCH_STEPS;
+	b->done = 0;
 	if (offset % size || (uint64_t)offset + (uint64_t)n * size > limit)
 		return false;
 	b->at = n ? area_at(e, offset, size) : NULL;
 	return !n || b->at;
 }
 
-/* To the next record, of which there must be one before batch.at is used again. */
+/* n records are done, which end in this page: to the next, if there is one. */
 static inline void
-batch_next(struct batch *b)
+batch_skip(struct batch *b, uint32_t n)
 {
-	b->offset += b->size;
-	b->at += b->size;
+	b->done += n;
+	b->left -= n;
+	if (!b->left)
+		return;
+	b->offset += n * b->size;
+	b->at += (size_t)n * b->size;
 	if (b->offset % PAGE == 0)
 		b->at = area_at(b->env, b->offset, b->size);
 }
 
-/* The same over n records, which end in this page. */
 static inline void
-batch_skip(struct batch *b, uint32_t n)
+batch_next(struct batch *b)
 {
-	b->offset += (n - 1) * b->size;
-	b->at += (size_t)(n - 1) * b->size;
-	batch_next(b);
+	batch_skip(b, 1);
 }
 
 static inline struct aegis_frame_rec

@@ -225,34 +225,30 @@ sys_mem_free(uint32_t area, uint32_t n)
 	struct env *self = current();
 	struct space *s = self->space;
 	struct hold_cache cache = HOLD_CACHE;
-	uint32_t gone[AEGIS_BATCH_STEPS], lowest = s->span, i;
+	uint32_t gone[AEGIS_BATCH_STEPS], lowest = s->span;
 	status st = AEGIS_OK;
 	struct batch b;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
-	if (n > AEGIS_BATCH_STEPS)
-		n = AEGIS_BATCH_STEPS;
 	lock_acquire(&s->lock);
-	for (i = 0; i < n; i++) {
+	for (; b.left; batch_next(&b)) {
 		uint32_t pfn = batch_frame(&b).pfn;
 
 		st = _frame_leave(s, &cache, pfn);
 		if (st != AEGIS_OK)
 			break;
-		gone[i] = pfn;
+		gone[b.done] = pfn;
 		if (cache.span < lowest)
 			lowest = cache.span;
-		if (i + 1 < n)
-			batch_next(&b);
 	}
 	__atomic_store_n(&s->span, lowest, __ATOMIC_RELAXED);
 	lock_release(&s->lock);
-	mem_release_many(gone, i);
-	if (i)
-		revoke_given(self, AEGIS_KIND_FRAME, i);
-	COUNT_ADD(frames_freed, i);
-	return i ? i : st;
+	mem_release_many(gone, b.done);
+	if (b.done)
+		revoke_given(self, AEGIS_KIND_FRAME, b.done);
+	COUNT_ADD(frames_freed, b.done);
+	return b.done ? b.done : st;
 }
 
 /* ---- mem_bind ---- */
@@ -339,25 +335,20 @@ sys_mem_bind(uint32_t cap, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
 	struct batch b;
-	uint32_t i;
 	status st = AEGIS_OK;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
-	if (n > AEGIS_BATCH_STEPS)
-		n = AEGIS_BATCH_STEPS;
 	lock_acquire(&node_lock);
 	lock_acquire(&self->space->lock);
-	for (i = 0; i < n; i++) {
+	for (; b.left; batch_next(&b)) {
 		st = _hold_bind(self, cap, batch_frame(&b));
 		if (st != AEGIS_OK)
 			break;
-		if (i + 1 < n)
-			batch_next(&b);
 	}
 	lock_release(&self->space->lock);
 	lock_release(&node_lock);
-	return i ? i : st;
+	return b.done ? b.done : st;
 }
 
 /* ---- mem_share, mem_unshare, mem_mark, mem_table ---- */
@@ -371,7 +362,6 @@ pair_batch(uint32_t cap, uint32_t space, uint32_t area, uint32_t n, uint32_t mos
 	struct env *self = current();
 	struct batch b;
 	struct pair p;
-	uint32_t i;
 	status st;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
@@ -379,17 +369,13 @@ pair_batch(uint32_t cap, uint32_t space, uint32_t area, uint32_t n, uint32_t mos
 	st = pair_lock(self, cap, space, &p);
 	if (st != AEGIS_OK)
 		return st;
-	if (n > most)
-		n = most;
-	for (i = 0; i < n; i++) {
+	for (; b.left && b.done < most; batch_next(&b)) {
 		st = step(&p, batch_frame(&b));
 		if (st != AEGIS_OK)
 			break;
-		if (i + 1 < n)
-			batch_next(&b);
 	}
 	pair_unlock(&p);
-	return i ? i : st;
+	return b.done ? b.done : st;
 }
 
 static status

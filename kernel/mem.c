@@ -646,24 +646,19 @@ sys_mem_guard(uint32_t cap, uint32_t to, uint32_t area, uint32_t n)
 {
 	struct env *self = current();
 	struct batch b;
-	uint32_t i;
 	status st = AEGIS_OK, node;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
-	if (n > AEGIS_BATCH_STEPS)
-		n = AEGIS_BATCH_STEPS;
 	lock_acquire(&node_lock);
 	node = cap_node(self, to, 0);
 	if (node < 0)
 		st = node;
-	for (i = 0; i < n && st == AEGIS_OK; i++) {
+	for (; b.left && st == AEGIS_OK; batch_next(&b)) {
 		st = _guard_change(self, cap, (uint32_t)node, batch_frame(&b).pfn);
 		if (st != AEGIS_OK)
 			break;
-		if (i + 1 < n)
-			batch_next(&b);
 	}
 	lock_release(&node_lock);
-	return i ? i : st;
+	return b.done ? b.done : st;
 }

@@ -255,7 +255,6 @@ range_call(uint32_t cap, uint32_t space, uint32_t area, uint32_t n, range_step *
 	struct pair p;
 	struct range r;
 	struct batch b;
-	uint32_t i;
 	status st;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_bind)))
@@ -265,9 +264,7 @@ range_call(uint32_t cap, uint32_t space, uint32_t area, uint32_t n, range_step *
 		return st;
 	flush_start(&r.flush, p.to, p.from);
 	r.steps = RANGE_STEPS;
-	if (n > AEGIS_BATCH_STEPS)
-		n = AEGIS_BATCH_STEPS;
-	for (i = 0; i < n; i++) {
+	for (; b.left; batch_next(&b)) {
 		struct aegis_bind rec = batch_bind(&b);
 
 		if (step == _range_protect)
@@ -278,13 +275,11 @@ range_call(uint32_t cap, uint32_t space, uint32_t area, uint32_t n, range_step *
 			st = _record_range(&r, &p, &b, rec, step);
 		if (st != AEGIS_OK)
 			break;
-		if (i + 1 < n)
-			batch_next(&b);
 	}
 	_flush_finish(&r.flush);
 	pair_unlock(&p);
 	/* A range that is not finished is no error: the record tells what remains. */
-	return i || st == AEGIS_AGAIN ? (status)i : st;
+	return b.done || st == AEGIS_AGAIN ? b.done : st;
 }
 
 status

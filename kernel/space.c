@@ -253,11 +253,8 @@ sys_space_create(uint32_t cap, uint32_t area, uint32_t flags)
 	if ((flags & ~AEGIS_SPACE_WX) ||
 	    !batch_start(&b, self, area, AEGIS_SPACE_FRAMES, sizeof(struct aegis_frame_rec)))
 		return AEGIS_BAD_ARG;
-	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++) {
-		pfns[i] = batch_frame(&b).pfn;
-		if (i + 1 < AEGIS_SPACE_FRAMES)
-			batch_next(&b);
-	}
+	for (; b.left; batch_next(&b))
+		pfns[b.done] = batch_frame(&b).pfn;
 	node = cap_node_ref(self, cap, AEGIS_ALLOC);
 	if (node < 0)
 		return node;

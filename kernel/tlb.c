@@ -397,14 +397,14 @@ fast_possible(const struct writer *w)
  * decides about the next.  First the records of the batch, of which `left` remain.
  */
 static uint32_t
-_batch_fast(struct writer *w, const struct batch *b, uint32_t left)
+_batch_fast(struct writer *w, const struct batch *b)
 {
 	const volatile struct aegis_bind *r = (const void *)b->at;
 	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind), i;
 
 	if (!fast_possible(w))
 		return 0;
-	n = n < left ? n : left;
+	n = n < b->left ? n : b->left;
 	for (i = 0; i < n; i++, r++) {
 		uint64_t va = r->va;
 		uint32_t pfn = r->pfn;
@@ -520,7 +520,6 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	struct env *self = current();
 	struct writer w;
 	struct batch b;
-	uint32_t i;
 	status st;
 
 	if (!batch_start(&b, self, area, n, sizeof(struct aegis_bind)))
@@ -529,24 +528,18 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	if (st != AEGIS_OK)
 		return st;
 	writer_start(&w);
-	if (n > AEGIS_BATCH_STEPS)
-		n = AEGIS_BATCH_STEPS;
-	for (i = 0; i < n && !write_enough(&w);) {
-		uint32_t fast;
-
+	while (b.left && !write_enough(&w)) {
 		st = _record_write(&w, (void *)b.at);
-		if (st != AEGIS_OK || ++i == n)
+		if (st != AEGIS_OK)
 			break;
 		batch_next(&b);
-		fast = _batch_fast(&w, &b, n - i);
-		i += fast;
-		if (fast && i < n)
-			batch_skip(&b, fast);
+		if (b.left)
+			batch_skip(&b, _batch_fast(&w, &b));
 	}
 	_flush_finish(&w.flush);
 	pair_unlock(&w.pair);
 	COUNT_ADD(bindings_written, w.steps);
-	return i ? i : st;
+	return b.done ? b.done : st;
 }
 
 status
