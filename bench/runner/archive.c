@@ -55,7 +55,8 @@ programs(FILE *out)
 		bool again = false;
 
 		for (size_t k = 0; k < i; k++)
-			again = again || strcmp(rows[k].program, rows[i].program) == 0;
+			again = again || (strchr(rows[k].columns, 'L') &&
+					  strcmp(rows[k].program, rows[i].program) == 0);
 		if (again || !strchr(rows[i].columns, 'L'))
 			continue;
 		snprintf(name, sizeof(name), "bench/%s", rows[i].program);
