@@ -36,7 +36,8 @@ call_of(struct aegis_frame *frame)
 
 /*
  * Calls from rewritten sites go from upcall.S straight to call_handlers[number], NULL where the whole
- * context is needed or nobody serves.  What the fast way leaves over comes here.
+ * context is needed or nobody serves; an odd one is 1 more than the address of the 32-bit answer.  What
+ * the fast way leaves over comes here.
  */
 typedef int64_t (*call_handler)(struct call *);
 extern const call_handler call_handlers[];

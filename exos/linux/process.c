@@ -106,63 +106,7 @@ sys_clone3(struct call *c)
 	return clone_do(&a, c);
 }
 
-/* ---- identity ---- */
-
-int64_t
-sys_getpid(struct call *c)
-{
-	(void)c;
-	return MAIL->pid;
-}
-
-int64_t
-sys_gettid(struct call *c)
-{
-	(void)c;
-	return MAIL->pid;
-}
-
-int64_t
-sys_getppid(struct call *c)
-{
-	(void)c;
-	return MAIL->ppid;
-}
-
-int64_t
-sys_getpgrp(struct call *c)
-{
-	(void)c;
-	return MAIL->pgid;
-}
-
-int64_t
-sys_getuid(struct call *c)
-{
-	(void)c;
-	return MAIL->uid;
-}
-
-int64_t
-sys_geteuid(struct call *c)
-{
-	(void)c;
-	return MAIL->euid;
-}
-
-int64_t
-sys_getgid(struct call *c)
-{
-	(void)c;
-	return MAIL->gid;
-}
-
-int64_t
-sys_getegid(struct call *c)
-{
-	(void)c;
-	return MAIL->egid;
-}
+/* ---- identity; what the mail page says is answered from there (dispatch.c) ---- */
 
 static int64_t
 service3(uint32_t op, uint64_t a, uint64_t b, uint64_t c, uint64_t d)

@@ -151,13 +151,22 @@ core_snapshot:
 	jmp	*%gs:CONTROL_TARGET
 .endm
 
-/* An upcall at the jump of a resume came when all was restored but the address: give it that. */
+/*
+ * An upcall at the jump of a resume came when all was restored but the address: give it that.  One in a
+ * call before the library has put upcalls off is put back to the call's beginning, or on to its end.
+ */
 .macro TARGET_FIX
 	leaq	core_resume_jump(%rip), %rax
 	cmpq	%rax, FRAME_RIP(%rdi)
-	jne	9f
+	jne	8f
 	movq	%gs:CONTROL_TARGET, %rax
 	movq	%rax, FRAME_RIP(%rdi)
+8:	leaq	core_site_entry(%rip), %rcx
+	movq	FRAME_RIP(%rdi), %rax
+	subq	%rcx, %rax
+	cmpq	$site_deferred - core_site_entry, %rax
+	jae	9f
+	call	site_fix
 9:
 .endm
 
@@ -252,31 +261,56 @@ core_resume:
 /*
  * Where the stubs of rewritten call sites come in: as `syscall` would, with rcx = where to go on.  The
  * program's context goes into the first frame of the upcall stack, which is free while the program runs.
+ *
+ * A call whose answer is a word that lies there (an odd entry of call_handlers) is answered at once:
+ * upcalls are not put off, so that there is nothing to look at afterwards.  Where one comes with rsp in
+ * the first frame already, site_fix makes it a call that has not begun, which can be begun again because
+ * nothing but a count has changed, or one that has ended.
  */
+	.balign	128			/* in one page: only the table and the word can be absent */
 	.globl core_site_entry
 	.hidden core_site_entry, call_finish, call_serve, call_handlers
 core_site_entry:
-	movl	$1, %gs:CONTROL_DEFER
 	movq	%rsp, %gs:FIRST_FRAME + FRAME_RSP
-	movq	%rdi, %gs:FIRST_FRAME + FRAME_RDI
-	movq	%rsi, %gs:FIRST_FRAME + FRAME_RSI
-	movq	%rdx, %gs:FIRST_FRAME + FRAME_RDX
-	movq	%r10, %gs:FIRST_FRAME + FRAME_R10
-	movq	%r8, %gs:FIRST_FRAME + FRAME_R8
-	movq	%r9, %gs:FIRST_FRAME + FRAME_R9
-	movq	%rax, %gs:FIRST_FRAME + FRAME_RAX
-	movq	%rcx, %gs:FIRST_FRAME + FRAME_RIP
 	movq	%gs:CONTROL_FLAGS_AT, %rsp
+site_push:
 	pushfq
+site_pushed:
+	cmpq	$CALL_LIMIT, %rax
+	jae	site_serve
+	leaq	call_handlers(%rip), %r11
+	movq	(%r11,%rax,8), %r11
+	testb	$1, %r11b
+	jz	site_call
+	cmpl	$0, %gs:CONTROL_ATTENTION
+	jne	site_serve
+	incl	%gs:CONTROL_CALLS(,%rax,4)
+	movl	-1(%r11), %r11d
+	popfq
+	movq	(%rsp), %rsp
+site_answer:
+	movl	%r11d, %eax
+	movq	%gs:FIRST_FRAME + FRAME_RFLAGS, %r11
+	jmp	*%rcx
+
+site_serve:
+	xorl	%r11d, %r11d
+site_call:
+	movl	$1, %gs:CONTROL_DEFER
+site_deferred:
 	subq	$FRAME_RFLAGS, %rsp
+	movq	%rdi, FRAME_RDI(%rsp)
+	movq	%rsi, FRAME_RSI(%rsp)
+	movq	%rdx, FRAME_RDX(%rsp)
+	movq	%r10, FRAME_R10(%rsp)
+	movq	%r8, FRAME_R8(%rsp)
+	movq	%r9, FRAME_R9(%rsp)
+	movq	%rax, FRAME_RAX(%rsp)
+	movq	%rcx, FRAME_RIP(%rsp)
 	cld
 	cmpl	$0, %gs:CONTROL_KEYS
 	jne	4f
-5:	cmpq	$CALL_LIMIT, %rax
-	jae	3f
-	leaq	call_handlers(%rip), %r11
-	movq	(%r11,%rax,8), %r11
-	testq	%r11, %r11
+5:	testq	%r11, %r11
 	jz	3f
 	incl	%gs:CONTROL_CALLS(,%rax,4)
 	movq	%rax, %gs:CONTROL_NUMBER
@@ -303,6 +337,32 @@ core_site_entry:
 	wrpkru
 	movq	FRAME_RAX(%rsp), %rax
 	jmp	5b
+
+/* rdi: a frame from before site_deferred, rax: how far behind core_site_entry.  Clobbers rax rcx. */
+site_fix:
+	cmpq	$site_serve - core_site_entry, %rax
+	jae	2f
+	cmpq	$site_answer - core_site_entry, %rax
+	jae	3f
+	cmpq	$site_push - core_site_entry, %rax
+	jb	1f
+2:	movq	%gs:FIRST_FRAME + FRAME_RSP, %rcx
+	movq	%rcx, FRAME_RSP(%rdi)
+	cmpq	$site_pushed - core_site_entry, %rax
+	jb	1f
+	movq	%gs:FIRST_FRAME + FRAME_RFLAGS, %rcx
+	movq	%rcx, FRAME_RFLAGS(%rdi)
+1:	leaq	core_site_entry(%rip), %rax
+	movq	%rax, FRAME_RIP(%rdi)
+	ret
+3:	jne	4f
+	movl	FRAME_R11(%rdi), %eax
+	movq	%rax, FRAME_RAX(%rdi)
+4:	movq	FRAME_RFLAGS(%rdi), %rax
+	movq	%rax, FRAME_R11(%rdi)
+	movq	FRAME_RCX(%rdi), %rax
+	movq	%rax, FRAME_RIP(%rdi)
+	ret
 
 /* ---- protected control transfer ---- */
 
