@@ -59,6 +59,14 @@ machine_name(void)
 	return line_of(fopen("/proc/cpuinfo", "r"), false, "model name");
 }
 
+/* What is measured, asked for before it is: a tree can move on meanwhile. */
+void
+tree_note(void)
+{
+	snprintf(run.tree, sizeof(run.tree), "%s",
+		 line_of(popen("git describe --always --dirty 2>/dev/null", "r"), true, ""));
+}
+
 static void
 entry(FILE *out, const char *name, const char *value)
 {
@@ -87,8 +95,7 @@ machine(FILE *out)
 	entry(out, "linux",
 	      run.no_linux ? "none"
 			   : line_of(fopen(OUT "/linux-image/complete", "r"), false, "Version"));
-	entry(out, "tree",
-	      line_of(popen("git describe --always --dirty 2>/dev/null", "r"), true, ""));
+	entry(out, "tree", run.tree);
 	entry(out, "time_by", run.kvm ? "kvm" : "tcg");
 	fprintf(out, ", \"tsc_ticks_per_us\": %.1f}", sample_ticks_per_us());
 }

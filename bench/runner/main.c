@@ -342,6 +342,7 @@ main(int argc, char **argv)
 	if (figures == MAP_FAILED)
 		die("no memory");
 	only_one();
+	tree_note();
 	sample_clock();
 	if (getloadavg(&run.load, 1) != 1)
 		run.load = 0;

@@ -73,6 +73,7 @@ struct run { /* what was asked for */
 	double load; /* of the host at the start */
 	const char *json, *svg;
 	char kernel[512]; /* of Linux */
+	char tree[64];    /* the commit */
 };
 
 struct lines { /* of a guest's output */
@@ -139,6 +140,7 @@ const struct figure *figure_linux(size_t row, enum measure measure); /* the fast
 const struct figure *figure_exos(size_t row, enum measure measure);
 double figure_ratio(size_t row, enum measure measure); /* 0: none */
 void report_tables(FILE *out);
+void tree_note(void);
 const char *machine_name(void); /* the host's processor */
 void json_results(FILE *out);
 void json_detail(FILE *out);
