@@ -216,7 +216,7 @@ struct space {
 	uint32_t devices;   /* it has held device registers */
 	/* Page table that protect.c used last, and the last byte that it translates; 0: none. */
 	uint64_t table_last_va, *table_last;
-	uint32_t spans;     /* entries of the directory from this on are 0 */
+	uint32_t spans; /* entries of the directory from this on are 0 */
 	/* Bit n: some byte of group n of the span's holdings page may be not 0. */
 	uint16_t held[SPANS];
 };

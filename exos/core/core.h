@@ -113,8 +113,8 @@ core_run_add(struct aegis_bind *last, uint64_t va, uint32_t pfn, uint32_t prot)
 {
 	uint32_t more = last->prot - prot, n = more / AEGIS_BIND_MORE(1) + 1;
 
-	if (last->pfn + n != pfn || last->va + n * AEGIS_PAGE != va ||
-	    more % AEGIS_BIND_MORE(1) || n >= AEGIS_RUN_MAX)
+	if (last->pfn + n != pfn || last->va + n * AEGIS_PAGE != va || more % AEGIS_BIND_MORE(1) ||
+	    n >= AEGIS_RUN_MAX)
 		return false;
 	last->prot += AEGIS_BIND_MORE(1);
 	return true;

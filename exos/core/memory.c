@@ -168,6 +168,8 @@ frames_each(int64_t (*call)(uint32_t cap, uint32_t space, uint32_t n), uint32_t 
 {
 	uint32_t done = 0;
 
+	if (!CORE_STATE->spares)
+		core_spares_fill();
 	while (done < n) {
 		uint32_t step = n - done < MAX_FRAMES ? n - done : (uint32_t)MAX_FRAMES;
 		int64_t st;
@@ -254,6 +256,9 @@ binds_submit(uint32_t cap, uint32_t space, uint32_t n)
 {
 	uint32_t done = 0;
 
+	/* A child begins without spares; what is missing may need three at once. */
+	if (CORE_STATE->spares < 4)
+		core_spares_fill();
 	while (done < n) {
 		int64_t st = aegis_tlb_write(
 			cap, space, EXOS_BATCH_OFFSET + done * (uint32_t)sizeof(struct aegis_bind),

@@ -137,6 +137,12 @@ struct fd_mapping {
 
 /* Before memory is copied: positions that two processes are going to share move to shared pages. */
 int fd_fork(void);
+/* vfork: the table is copied, each of its files has one reference more. */
+int fd_lend(struct fd_table *saved);
+/* The files of such a copy have that reference less. */
+void fd_lend_end(struct fd_table *saved);
+/* The table is what it was; files that only the borrower had are gone. */
+void fd_lend_return(struct fd_table *saved);
 /* What the child needs bound at the same addresses.  Returns how many there are, and fills at most
  * max of them. */
 size_t fd_mappings(struct fd_mapping *out, size_t max);

@@ -170,6 +170,62 @@ fd_exec(void)
 		}
 }
 
+static void
+table_put(struct fd_table *t)
+{
+	for (uint32_t i = 0; i < FD_MAX / 64; i++) {
+		for (uint64_t word = t->used[i]; word; word &= word - 1) {
+			uint32_t fd = i * 64 + (uint32_t)__builtin_ctzll(word);
+
+			file_put(entry_file(*entry_at(t, fd)));
+		}
+	}
+	core_free(t->more, t->more_count * sizeof(*t->more));
+}
+
+int
+fd_lend(struct fd_table *saved)
+{
+	struct fd_table *t = fd_table();
+
+	*saved = *t;
+	if (t->more) {
+		saved->more = core_alloc(t->more_count * sizeof(*t->more));
+		if (!saved->more)
+			return -ENOMEM;
+		memcpy(saved->more, t->more, t->more_count * sizeof(*t->more));
+	}
+	for (uint32_t i = 0; i < FD_MAX / 64; i++) {
+		for (uint64_t word = t->used[i]; word; word &= word - 1) {
+			uint32_t fd = i * 64 + (uint32_t)__builtin_ctzll(word);
+
+			file_get(entry_file(*entry_at(t, fd)));
+		}
+	}
+	return 0;
+}
+
+void
+fd_lend_end(struct fd_table *saved)
+{
+	table_put(saved);
+}
+
+void
+fd_lend_return(struct fd_table *saved)
+{
+	struct fd_table *t = fd_table();
+
+	table_put(t);
+	memcpy(t->used, saved->used, sizeof(t->used));
+	memcpy(t->entry, saved->entry, sizeof(t->entry));
+	t->more = saved->more;
+	t->more_count = saved->more_count;
+	t->limit = saved->limit;
+	t->umask = saved->umask;
+	t->size_limit = saved->size_limit;
+}
+
 int
 fd_first(const struct svc_first *first)
 {

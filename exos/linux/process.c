@@ -14,11 +14,19 @@ sys_fork(struct call *c)
 	return process_fork(0, 0);
 }
 
-/* The child has memory of its own, which the parent's wait until exec or exit makes unobservable
- * except for what the child writes: see docs/decisions. */
-static int64_t
-vfork_wait(int64_t pid)
+int64_t
+sys_vfork(struct call *c)
 {
+	(void)c;
+	return process_vfork(0);
+}
+
+/* A child with memory of its own, and its parent waits. */
+static int64_t
+fork_wait(uint64_t clear_tid)
+{
+	int64_t pid = process_fork(SVC_FORK_VFORK, clear_tid);
+
 	while (pid > 0) {
 		uint32_t seen = core_events();
 		struct svc call = {.op = SVC_VFORK_DONE, .a = (uint64_t)pid};
@@ -28,13 +36,6 @@ vfork_wait(int64_t pid)
 		core_block(seen, AEGIS_NEVER);
 	}
 	return pid;
-}
-
-int64_t
-sys_vfork(struct call *c)
-{
-	(void)c;
-	return vfork_wait(process_fork(SVC_FORK_VFORK, 0));
 }
 
 #define CLONE_KNOWN                                                                                \
@@ -62,25 +63,26 @@ clone_child(const struct clone_args *a, struct call *c)
 static int64_t
 clone_do(const struct clone_args *a, struct call *c)
 {
-	bool vfork = a->flags & LX_CLONE_VFORK;
+	bool vfork = a->flags & LX_CLONE_VFORK, shared = a->flags & LX_CLONE_VM;
+	uint64_t clear_tid = a->flags & LX_CLONE_CHILD_CLEARTID ? a->child_tid : 0;
 	int64_t pid;
 	uint32_t tid;
 
-	/* Sharing memory is served where it cannot be told from a copy: when the parent waits. */
-	if ((a->flags & ~(uint64_t)CLONE_KNOWN) || ((a->flags & LX_CLONE_VM) && !vfork))
+	/* Memory is shared by lending it, while the parent waits. */
+	if ((a->flags & ~(uint64_t)CLONE_KNOWN) || (shared && !vfork))
 		return -ENOSYS;
 	if ((a->flags & LX_CLONE_SETTLS) && a->tls >= AEGIS_USER_MAX)
 		return -EPERM;
-	pid = process_fork(vfork ? SVC_FORK_VFORK : 0,
-			   a->flags & LX_CLONE_CHILD_CLEARTID ? a->child_tid : 0);
+	pid = shared  ? process_vfork(clear_tid)
+	      : vfork ? fork_wait(clear_tid)
+		      : process_fork(0, clear_tid);
+	tid = pid ? (uint32_t)pid : MAIL->pid;
 	if (pid == 0)
 		clone_child(a, c);
-	if (pid <= 0)
-		return pid;
-	tid = (uint32_t)pid;
-	if (a->flags & LX_CLONE_PARENT_SETTID)
+	/* The child of a vfork does it for both: the parent's memory is the same, and earlier. */
+	if ((a->flags & LX_CLONE_PARENT_SETTID) && (pid > 0 || (pid == 0 && shared)))
 		copy_out(a->parent_tid, &tid, sizeof(tid));
-	return vfork ? vfork_wait(pid) : pid;
+	return pid;
 }
 
 int64_t

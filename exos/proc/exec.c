@@ -223,6 +223,16 @@ exec_drop(struct exec *x)
 	core_free(x->env.at, x->env.room);
 }
 
+/* Exec goes on in another space; here nothing of it stays. */
+static void
+exec_leave(void *arg)
+{
+	struct exec *x = arg;
+
+	exec_drop(x);
+	core_free(x, sizeof(*x));
+}
+
 /* ---- from here on there is no old program any more ---- */
 
 static uint32_t
@@ -403,6 +413,8 @@ exec_do(struct exec *x, struct aegis_frame *frame, uint64_t callee[6])
 {
 	int err = program_open(x);
 
+	if (!err)
+		err = process_detach(exec_leave, x);
 	if (err) {
 		exec_drop(x);
 		return err;

@@ -40,6 +40,7 @@ process_exit(uint32_t wait_status)
 	if (process()->clear_child_tid)
 		copy_out(process()->clear_child_tid, &zero, sizeof(zero));
 	svc_call(&call);
+	process_lent_exit();
 	core_die("the service did not end this process");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fork: a second process out of this one, made by the library.
+ * Fork and vfork: a second process out of this one, made by the library.
  *
  * The service makes an empty environment and space (and binds the image, the mail and the message
  *pages there); everything else is the parent's work, with its user's capability over the child's
@@ -14,6 +14,15 @@
  *
  * The child begins at the context that core_snapshot saved, with its own numbers in its own control
  *page. If anything fails, the service takes the pieces back and the parent goes on.
+ *
+ * After vfork the child runs in the parent's environment, with the parent's memory, and the library keeps
+ * what is the parent's own: descriptors, signals, and the context in which it goes on.  What is of the
+ * memory (regions, page entries, frames) is one for both.  The child leaves when it ends, or by exec, which
+ * makes a space with a copy of the private state only: exec goes on there, the parent here.
+ *
+ * 1. process()->lent is not NULL exactly while the service knows this environment under a child of
+ *    vfork, or that child has become its only owner.
+ * 2. A file of the parent's table has a reference for that table, so that what the child closes stays.
  */
 #include "exos/core/priv.h"
 #include "exos/linux/errno.h"
@@ -171,7 +180,9 @@ state_copy(struct child *c)
 	copy_add(copies, EXOS_AREA + AEGIS_PAGE, EXOS_AREA_PAGES - 1,
 		 (uint32_t)(c->rsp - EXOS_AREA - AEGIS_PAGE), area - AEGIS_PAGE, PINNED);
 	copy_add(copies, EXOS_PRIVATE, PROCESS_PAGES, 0, offsetof(struct process, local_info), key);
-	copy_add(copies, (uint64_t)CORE_STATE, CORE_STATE_PAGES, 0, sizeof(struct core_state), key);
+	copy_add(copies, (uint64_t)CORE_STATE, 1, 0, control()->xsave_size, key);
+	copy_add(copies, (uint64_t)CORE_STATE + AEGIS_PAGE, CORE_STATE_PAGES - 1, 0,
+		 sizeof(struct core_state) - AEGIS_PAGE, key);
 	if (c->memory)
 		hot_copy(copies);
 	err = copies_open(copies);
@@ -183,7 +194,8 @@ state_copy(struct child *c)
 		state->spares = 0;
 		state->service_busy = 0;
 		memcpy(state->heap_frames, c->heap, sizeof(c->heap));
-		hot_tell(copies, &process->vm);
+		if (c->memory)
+			hot_tell(copies, &process->vm);
 	}
 	return copies_close(c, err);
 }
@@ -259,32 +271,196 @@ child_begin(uint64_t clear_tid)
 	p->start_ns = core_now_ns();
 }
 
+/* The environment and space that `call` was answered are filled from the context here. */
+static int64_t
+child_fill(const struct svc *call, bool memory)
+{
+	struct child c;
+
+	c.env = (uint32_t)call->a;
+	c.space = (uint32_t)call->b;
+	c.cpu = (uint32_t)call->c;
+	c.cap = (uint32_t)call->d;
+	c.memory = memory;
+	memset(c.heap, 0, sizeof(c.heap));
+	return core_snapshot(child_make, &c);
+}
+
 int64_t
 process_fork(uint32_t flags, uint64_t clear_tid)
 {
 	struct svc call = {.op = SVC_FORK, .a = flags};
-	struct child c;
-	int64_t result = fd_fork();
+	int64_t pid, result = fd_fork();
 
 	if (result < 0)
 		return result;
-	result = svc_call(&call);
-	if (result < 0)
-		return result;
-	c.pid = (int32_t)result;
-	c.env = (uint32_t)call.a;
-	c.space = (uint32_t)call.b;
-	c.cpu = (uint32_t)call.c;
-	c.cap = (uint32_t)call.d;
-	c.memory = true;
-	memset(c.heap, 0, sizeof(c.heap));
-	result = core_snapshot(child_make, &c);
+	pid = svc_call(&call);
+	if (pid < 0)
+		return pid;
+	result = child_fill(&call, true);
 	if (result == CORE_CHILD) {
 		child_begin(clear_tid);
 		return 0;
 	}
-	call = (struct svc){.op = result < 0 ? SVC_ABANDON : SVC_START, .a = (uint64_t)c.pid};
+	call = (struct svc){.op = result < 0 ? SVC_ABANDON : SVC_START, .a = (uint64_t)pid};
 	if (svc_call(&call) < 0 && result >= 0)
 		return call.op;
-	return result < 0 ? result : c.pid;
+	return result < 0 ? result : pid;
+}
+
+/* ---- vfork: the child runs in its parent's environment and memory ---- */
+
+/* What is the parent's while the child uses its place. */
+struct lent {
+	struct lent *outer; /* the parent itself may be such a child */
+	int64_t pid;        /* the child's */
+	struct process state;
+	uint64_t rsp;
+	uint32_t bytes,
+		vector;    /* of the context on the stack, from rsp on, and of the vector state */
+	uint8_t context[]; /* both */
+};
+
+static size_t
+lent_size(const struct lent *l)
+{
+	return sizeof(*l) + l->bytes + l->vector;
+}
+
+/* The parent's side of vfork: remembers how to go on. */
+static int64_t
+lent_save(void *arg, uint64_t rsp)
+{
+	uint32_t bytes = (uint32_t)(control()->stack_top - rsp), vector = control()->xsave_size;
+	struct lent *l = core_alloc(sizeof(*l) + bytes + vector);
+	int err;
+
+	if (!l)
+		return -ENOMEM;
+	l->rsp = rsp;
+	l->bytes = bytes;
+	l->vector = vector;
+	memcpy(l->context, (void *)rsp, bytes);
+	memcpy(l->context + bytes, CORE_STATE->vector, vector);
+	memcpy(&l->state, process(), offsetof(struct process, local_info));
+	err = fd_lend(&l->state.fds);
+	if (err)
+		core_free(l, lent_size(l));
+	else
+		*(struct lent **)arg = l;
+	return err;
+}
+
+int64_t
+process_vfork(uint64_t clear_tid)
+{
+	struct svc call = {.op = SVC_FORK, .a = SVC_FORK_VFORK | SVC_FORK_LEND};
+	struct process *p = process();
+	struct lent *l;
+	int64_t pid, result = core_snapshot(lent_save, &l);
+
+	if (result == CORE_CHILD) {
+		/* The parent again, long after. */
+		l = p->lent;
+		pid = l->pid;
+		p->lent = l->outer;
+		core_free(l, lent_size(l));
+		return pid;
+	}
+	if (result < 0)
+		return result;
+	pid = svc_call(&call);
+	if (pid < 0) {
+		fd_lend_end(&l->state.fds);
+		core_free(l, lent_size(l));
+		return pid;
+	}
+	l->pid = pid;
+	l->outer = p->lent;
+	p->lent = l;
+	signal_fork_child();
+	p->timer = (struct timer_state){0};
+	p->clear_child_tid = clear_tid;
+	p->start_ns = core_now_ns();
+	attention_update();
+	return 0;
+}
+
+/* The caller is the parent again, says the service. */
+_Noreturn static void
+lent_return(void)
+{
+	struct process *p = process();
+	struct lent *l = p->lent;
+	const struct process *s = &l->state;
+
+	fd_lend_return(&l->state.fds);
+	p->sig = s->sig;
+	p->timer = s->timer;
+	p->clear_child_tid = s->clear_child_tid;
+	p->umask = s->umask;
+	memcpy(p->comm, s->comm, sizeof(p->comm));
+	p->start_ns = s->start_ns;
+	memcpy(p->limits, s->limits, sizeof(p->limits));
+	attention_update();
+	memcpy(CORE_STATE->vector, l->context + l->bytes, l->vector);
+	core_context_load(l->rsp, l->context, l->bytes);
+}
+
+void
+process_lent_exit(void)
+{
+	if (process()->lent)
+		lent_return();
+}
+
+/* Whatever was lent to this process is nobody else's, or is not here. */
+static void
+lent_forget(void)
+{
+	struct process *p = process();
+
+	while (p->lent) {
+		struct lent *l = p->lent;
+
+		p->lent = l->outer;
+		fd_lend_end(&l->state.fds);
+		core_free(l, lent_size(l));
+	}
+}
+
+int
+process_detach(void (*drop)(void *arg), void *arg)
+{
+	struct svc call = {.op = SVC_DETACH};
+	uint32_t zero = 0;
+	int64_t result;
+
+	if (!process()->lent)
+		return 0;
+	result = fd_fork();
+	if (!result)
+		result = svc_call(&call);
+	if (result == -ENXIO) {
+		lent_forget();
+		return 0;
+	}
+	if (result)
+		return (int)result;
+	result = child_fill(&call, false);
+	if (result == CORE_CHILD) {
+		aegis_pct_bind(EXOS_CAP_DOMAIN, MAIL->service_env, EXOS_GATE_SERVICE);
+		vm_forget();
+		lent_forget();
+		return 0;
+	}
+	if (process()->clear_child_tid && result >= 0)
+		copy_out(process()->clear_child_tid, &zero, sizeof(zero));
+	call = (struct svc){.op = SVC_DETACHED, .a = result >= 0};
+	if (svc_call(&call) < 0 && result >= 0)
+		result = call.op;
+	if (result < 0)
+		return (int)result;
+	drop(arg);
+	lent_return();
 }

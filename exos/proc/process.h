@@ -53,7 +53,8 @@ struct process {
 	uint64_t clear_child_tid;
 	uint32_t umask;
 	char comm[16];
-	bool count_calls; /* log the counters at the end */
+	bool count_calls;  /* log the counters at the end */
+	struct lent *lent; /* child of vfork: what is its parent's, fork.c */
 	uint64_t start_ns;
 	struct lx_rlimit limits[16];
 	/* Of faults and timers, by number.  The last: a child of fork has none. */
@@ -82,6 +83,12 @@ void site_exec(void); /* forgets everything */
 /* ---- fork.c ---- */
 /* pid of the child, 0 in the child, or a negative error number.  flags: SVC_FORK_*. */
 int64_t process_fork(uint32_t flags, uint64_t clear_tid);
+/* The same, but the child comes first, in the parent's memory; the parent's answer comes with its exec or end. */
+int64_t process_vfork(uint64_t clear_tid);
+/* A child of vfork calls exec: 0 in a space of its own that has no program; here only the parent goes on,
+ * and drop(arg) undoes what exec has. */
+int process_detach(void (*drop)(void *arg), void *arg);
+void process_lent_exit(void); /* a child of vfork has ended: does not return */
 
 /* ---- exit.c ---- */
 _Noreturn void process_exit(uint32_t wait_status);

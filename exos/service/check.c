@@ -80,8 +80,11 @@ check_process(struct service *sv, struct proc *p)
 		return p->held || p->shares || p->cwd || p->mail || p->exe || p->cmdline
 			       ? "something left of a process that is over"
 			       : NULL;
-	if (proc_by_env(sv, p->env) != p)
+	if (!p->borrower && proc_by_env(sv, p->env) != p)
 		return "an environment finds another process";
+	if ((p->borrower && (p->borrower->lender != p || p->borrower->env != p->env)) ||
+	    (p->lender && p->lender->borrower != p))
+		return "a lender and its borrower";
 	if (p->parent && proc_over(p->parent))
 		return "a parent that is over";
 	for (uint32_t w = 0; w < OBJ_WORDS; w++)

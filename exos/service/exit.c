@@ -78,8 +78,6 @@ proc_strip(struct service *sv, struct proc *p)
 		core_free(p->cmdline, p->cmdline_len);
 	p->exe = p->cmdline = NULL;
 	p->exe_len = p->cmdline_len = 0;
-	core_arena_unmap(p->mail, 1 + EXOS_MSG_PAGES);
-	core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
 	p->mail = NULL;
 	p->msg = NULL;
 	proc_unhash_env(sv, p);
@@ -90,9 +88,12 @@ proc_destroy(struct service *sv, struct proc *p)
 {
 	struct aegis_env_info info;
 
-	if (!kern_env_read(p->env, &info))
+	if (p->env && !kern_env_read(p->env, &info))
 		p->time_ns = info.time_ns;
-	if (!proc_kernel_release(p))
+	/* Its pages are for others when it cannot write them any more. */
+	if (proc_kernel_release(p))
+		proc_pages_give(sv, p);
+	else
 		kern_wake_self();
 	name_give(sv, p->slot);
 	name_give(sv, p->child_slot);
@@ -231,6 +232,7 @@ proc_end(struct service *sv, struct proc *p, int32_t status)
 		proc_discard(sv, p);
 		return;
 	}
+	proc_unlend(sv, p);
 	p->status = status;
 	p->stop_signal = 0;
 	p->stop_news = p->continue_news = false;
@@ -322,9 +324,12 @@ proc_find_dead(struct service *sv)
 		next = p->next;
 		if (!proc_over(p) || (!p->env && !p->space))
 			continue;
-		if (!proc_kernel_release(p))
+		if (!proc_kernel_release(p)) {
 			left = true;
-		else if (p->state == PROC_DEAD)
+			continue;
+		}
+		proc_pages_give(sv, p);
+		if (p->state == PROC_DEAD)
 			proc_free(sv, p);
 	}
 	if (left)

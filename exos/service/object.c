@@ -112,13 +112,24 @@ part_held(struct service *sv, const struct proc *p, enum part part, const void *
 	return false;
 }
 
+/* The same of all whose space it is: p and those who lent it. */
+static bool
+part_used(struct service *sv, const struct proc *p, enum part part, const void *what)
+{
+	while (p && !part_held(sv, p, part, what))
+		p = p->lender;
+	return p;
+}
+
 static void
 parts_unshare(struct service *sv, struct proc *p, struct object *o)
 {
+	if (!p->space)
+		return;
 	if (o->type == SVC_T_FILE && o->file && o->file->info &&
-	    !part_held(sv, p, PART_INFO, o->file))
+	    !part_used(sv, p, PART_INFO, o->file))
 		core_unshare(EXOS_CAP_OWN, p->space, &o->file->info_frame, 1);
-	if (o->pipe && !part_held(sv, p, PART_PIPE, o->pipe))
+	if (o->pipe && !part_used(sv, p, PART_PIPE, o->pipe))
 		core_unshare(EXOS_CAP_OWN, p->space, o->pipe->frames, o->pipe->pages + 1);
 }
 

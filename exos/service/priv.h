@@ -48,7 +48,8 @@
 #define NAME_MAX_SLOT  64u
 #define WINDOWS        8u
 #define POOL           32u
-#ifndef EXOS_OS_RELEASE /* what uname and /proc say */
+#define SPARE_PAGES    8u /* mail and message pages kept for the next process */
+#ifndef EXOS_OS_RELEASE   /* what uname and /proc say */
 #define EXOS_OS_RELEASE "6.1.0-exos"
 #define EXOS_OS_VERSION "#1 SMP Aegis"
 #endif
@@ -133,19 +134,31 @@ struct name { /* a user's name for frames and environments */
 	uint32_t refs;
 };
 
+/* Where a process runs. */
+struct proc_place {
+	uint32_t env, space, generation, env_frame;
+};
+
 struct proc {
 	struct proc *next, **link; /* all */
 	struct proc *pid_next, *env_next;
 	struct proc *parent;
 	uint32_t state;
 	int32_t pid, pgid, sid;
-	uint32_t env, space, generation, cpu;
-	uint32_t env_frame;
+	uint32_t cpu;
+	union {
+		struct proc_place place;
+		struct {
+			uint32_t env, space, generation, env_frame;
+		};
+	};
 	uint32_t slot;                       /* of the name under which it was made */
 	uint32_t child_slot;                 /* of the name under which it makes others */
 	uint64_t alarm_ns;                   /* when it wants an upcall, 0: never */
 	uint32_t own_slot;                   /* in its own table: capability for its children */
 	uint32_t frames[1 + EXOS_MSG_PAGES]; /* mail, message pages */
+	uint8_t *pages;                      /* the same as the service sees them */
+	uint32_t pages_uid;                  /* whose messages are in them */
 	struct mail *mail;
 	uint8_t *msg;
 	uint32_t ruid, suid, rgid, sgid; /* effective ones are in cred */
@@ -160,9 +173,12 @@ struct proc {
 	int32_t stop_signal; /* 0: runs */
 	bool stop_news, continue_news;
 	bool execed;
-	bool vfork;            /* parent waits for exec or end */
-	const void *lock_wait; /* what the lock that it waits for is about, or NULL */
-	int32_t lock_blocker;  /* process whose lock is in the way, 0: an object's */
+	bool vfork; /* parent waits for exec or end */
+	/* vfork: whose environment, space and message pages it uses, and who uses those of it. */
+	struct proc *lender, *borrower;
+	struct proc_place detached; /* its own, while it is being filled; env 0: none */
+	const void *lock_wait;      /* what the lock that it waits for is about, or NULL */
+	int32_t lock_blocker;       /* process whose lock is in the way, 0: an object's */
 	bool tty_waits;
 	struct tty_read tty_read;
 	uint64_t time_ns;               /* at the end */
@@ -201,7 +217,13 @@ struct service {
 	bool ending, ended;
 	/* what every space gets at birth */
 	struct aegis_bind birth[EXOS_IMAGE_MAX + 8];
-	uint32_t birth_count, birth_mail; /* records; index of the mail page's */
+	uint32_t birth_count;
+	/* mail and message pages that nobody uses now */
+	struct proc_pages {
+		uint8_t *at;
+		uint32_t frames[1 + EXOS_MSG_PAGES], uid;
+	} spare_pages[SPARE_PAGES];
+	uint32_t spare_pages_count;
 	/* objects */
 	struct object *objects[OBJ_MAX / OBJ_CHUNK];
 	uint32_t object_hint, object_count;
@@ -353,7 +375,6 @@ proc_over(const struct proc *p)
 {
 	return p->state == PROC_ZOMBIE || p->state == PROC_DEAD;
 }
-int proc_create(struct service *sv, struct proc *parent, struct proc **out);
 void proc_free(struct service *sv, struct proc *p);
 void proc_unhash_env(struct service *sv, struct proc *p);
 void proc_mail(struct service *sv, struct proc *p);
@@ -361,6 +382,22 @@ int64_t op_fork(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_start(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_vfork_done(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_abandon(struct service *sv, struct proc *p, struct svc *s);
+/* Its mail and message pages are those of `space` at EXOS_MAIL and EXOS_MSG; or are not any more. */
+int proc_pages_show(struct proc *p, uint32_t space);
+void proc_pages_hide(const struct proc *p, uint32_t space);
+void proc_pages_give(struct service *sv, struct proc *p); /* nobody sees them */
+/* An environment and a space of its own, under the name of its slot. */
+int proc_place_make(struct service *sv, struct proc *p);
+void proc_hash_env(struct service *sv, struct proc *p);
+/* With a place of its own, or that of its parent (lend). */
+int proc_create(struct service *sv, struct proc *parent, bool lend, struct proc **out);
+
+/* ---- lend.c: vfork ---- */
+int64_t op_lend(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_detach(struct service *sv, struct proc *p, struct svc *s);
+int64_t op_detached(struct service *sv, struct proc *p, struct svc *s);
+/* p ends: what it was lent goes back, what it lent is the borrower's. */
+void proc_unlend(struct service *sv, struct proc *p);
 int64_t op_exec(struct service *sv, struct proc *p, struct svc *s);
 int proc_exec_note(struct proc *p, const char *exe, size_t exe_len, const char *args, size_t n);
 

@@ -36,6 +36,13 @@ proc_by_env(struct service *sv, uint32_t env)
 }
 
 void
+proc_hash_env(struct service *sv, struct proc *p)
+{
+	p->env_next = sv->by_env[p->env % HASH];
+	sv->by_env[p->env % HASH] = p;
+}
+
+void
 proc_unhash_env(struct service *sv, struct proc *p)
 {
 	struct proc **link = &sv->by_env[p->env % HASH];
@@ -96,8 +103,8 @@ proc_list(struct service *sv, struct proc *p)
 	sv->all = p;
 	p->pid_next = sv->by_pid[(uint32_t)p->pid % HASH];
 	sv->by_pid[(uint32_t)p->pid % HASH] = p;
-	p->env_next = sv->by_env[p->env % HASH];
-	sv->by_env[p->env % HASH] = p;
+	if (p->env)
+		proc_hash_env(sv, p);
 	sv->proc_count++;
 }
 
@@ -158,19 +165,86 @@ proc_mail(struct service *sv, struct proc *p)
 
 /* ---- birth ---- */
 
+int
+proc_pages_show(struct proc *p, uint32_t space)
+{
+	uint32_t prot = AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED;
+	struct aegis_bind binds[1 + EXOS_MSG_PAGES] = {{EXOS_MAIL, p->frames[0], prot}};
+
+	for (uint32_t i = 0; i < EXOS_MSG_PAGES; i++)
+		binds[1 + i] = (struct aegis_bind){EXOS_MSG + (uint64_t)i * PAGE, p->frames[1 + i],
+						   prot | AEGIS_BIND_WRITE};
+	return core_bind_each(EXOS_CAP_OWN, space, binds, 1 + EXOS_MSG_PAGES);
+}
+
+void
+proc_pages_hide(const struct proc *p, uint32_t space)
+{
+	core_unshare(EXOS_CAP_OWN, space, p->frames, 1 + EXOS_MSG_PAGES);
+}
+
+/* Mail and message pages, with nothing in them that another user wrote. */
 static int
-proc_bind(struct service *sv, struct proc *p)
+proc_pages_take(struct service *sv, struct proc *p)
+{
+	if (sv->spare_pages_count) {
+		struct proc_pages *spare = &sv->spare_pages[--sv->spare_pages_count];
+
+		p->pages = spare->at;
+		memcpy(p->frames, spare->frames, sizeof(p->frames));
+		memset(p->pages, 0, sizeof(struct mail));
+		if (spare->uid != p->ruid)
+			memset(p->pages + PAGE, 0, MSG_BYTES);
+		memset(p->pages + PAGE + SVC_MSG_BYTES, 0, sizeof(struct svc_sizes));
+	} else {
+		int err = core_frames_alloc(EXOS_CAP_OWN, p->frames, 1 + EXOS_MSG_PAGES);
+
+		if (err)
+			return err;
+		p->pages = core_arena_map(p->frames, 1 + EXOS_MSG_PAGES,
+					  AEGIS_BIND_READ | AEGIS_BIND_WRITE);
+		if (!p->pages) {
+			core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
+			return -ENOMEM;
+		}
+	}
+	p->mail = (struct mail *)p->pages;
+	p->msg = p->pages + PAGE;
+	p->pages_uid = p->ruid;
+	return 0;
+}
+
+void
+proc_pages_give(struct service *sv, struct proc *p)
+{
+	struct proc_pages *spare = &sv->spare_pages[sv->spare_pages_count];
+
+	if (!p->pages)
+		return;
+	if (sv->spare_pages_count < SPARE_PAGES && !sv->ending) {
+		spare->at = p->pages;
+		spare->uid = p->pages_uid;
+		memcpy(spare->frames, p->frames, sizeof(p->frames));
+		sv->spare_pages_count++;
+	} else {
+		core_arena_unmap(p->pages, 1 + EXOS_MSG_PAGES);
+		core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
+	}
+	p->pages = NULL;
+}
+
+static int
+place_bind(struct service *sv, struct proc *p)
 {
 	struct aegis_bind env = {
 		.va = EXOS_ENVPAGE,
 		.pfn = p->env_frame,
 		.prot = AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED,
 	};
-	int err;
+	int err = core_bind_each(EXOS_CAP_OWN, p->space, sv->birth, sv->birth_count);
 
-	for (uint32_t i = 0; i < 1 + EXOS_MSG_PAGES; i++)
-		sv->birth[sv->birth_mail + i].pfn = p->frames[i];
-	err = core_bind_each(EXOS_CAP_OWN, p->space, sv->birth, sv->birth_count);
+	if (!err)
+		err = proc_pages_show(p, p->space);
 	/* Held for as long as it takes to hand it on. */
 	if (!err)
 		err = core_hold(EXOS_CAP_OWN, &p->env_frame, 1, AEGIS_READ);
@@ -185,37 +259,21 @@ proc_bind(struct service *sv, struct proc *p)
 	return err;
 }
 
-/* Environment, space, mail and message pages. */
-static int
-proc_build(struct service *sv, struct proc *p)
+int
+proc_place_make(struct service *sv, struct proc *p)
 {
-	uint32_t frames[6 + 1 + EXOS_MSG_PAGES];
-	uint8_t *pages;
-	int err = core_frames_alloc(EXOS_CAP_OWN, frames, 6 + 1 + EXOS_MSG_PAGES);
+	uint32_t frames[6];
+	int err = core_frames_alloc(EXOS_CAP_OWN, frames, 6);
 
+	if (!err)
+		err = kern_process_alloc(p->slot, p, frames);
 	if (err)
 		return err;
-	memcpy(p->frames, frames + 6, sizeof(p->frames));
-	err = kern_process_alloc(p->slot, p, frames);
-	if (err) {
-		core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
-		return err;
-	}
-	pages = core_arena_map(p->frames, 1 + EXOS_MSG_PAGES, AEGIS_BIND_READ | AEGIS_BIND_WRITE);
-	if (pages) {
-		p->mail = (struct mail *)pages;
-		p->msg = pages + PAGE;
-		err = proc_bind(sv, p);
-	}
-	if (pages && !err)
-		return 0;
-	if (pages)
-		core_arena_unmap(pages, 1 + EXOS_MSG_PAGES);
-	core_frames_free(p->frames, 1 + EXOS_MSG_PAGES);
-	p->mail = NULL;
-	/* Nothing ran there: these end at once. */
-	(void)proc_kernel_release(p);
-	return err ? err : -ENOMEM;
+	err = place_bind(sv, p);
+	/* Nothing ran there: it ends at once. */
+	if (err)
+		(void)proc_kernel_release(p);
+	return err;
 }
 
 static void
@@ -235,7 +293,7 @@ proc_unmake(struct service *sv, struct proc *p)
 }
 
 int
-proc_create(struct service *sv, struct proc *parent, struct proc **out)
+proc_create(struct service *sv, struct proc *parent, bool lend, struct proc **out)
 {
 	struct proc *p;
 	int err;
@@ -263,8 +321,11 @@ proc_create(struct service *sv, struct proc *parent, struct proc **out)
 	}
 	err = !p->pid ? -EAGAIN : !p->held || !p->slot || !p->child_slot ? -ENOMEM : 0;
 	if (!err)
-		err = proc_build(sv, p);
+		err = proc_pages_take(sv, p);
+	if (!err && !lend)
+		err = proc_place_make(sv, p);
 	if (err) {
+		proc_pages_give(sv, p);
 		proc_unmake(sv, p);
 		return err;
 	}
@@ -281,9 +342,11 @@ op_fork(struct service *sv, struct proc *p, struct svc *s)
 	struct proc *child;
 	int err;
 
+	if (s->a & SVC_FORK_LEND)
+		return op_lend(sv, p, s);
 	if (s->a & ~(uint64_t)SVC_FORK_VFORK)
 		return -EINVAL;
-	err = proc_create(sv, p, &child);
+	err = proc_create(sv, p, false, &child);
 	if (err)
 		return err;
 	object_clone_all(sv, p, child);

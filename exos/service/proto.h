@@ -68,6 +68,10 @@ enum svc_op {
 			   rest and then SVC_START */
 	SVC_START,   /* a=pid: the child is complete (env_write done): run it */
 	SVC_ABANDON, /* a=pid: the child could not be made */
+	SVC_DETACH,  /* a child that was lent the caller's environment wants its own: as SVC_FORK; -ENXIO:
+			what it uses is its own now, its parent is gone */
+	SVC_DETACHED, /* a=1: that environment is complete: run it, the caller is the parent again; 0: it
+			could not be made */
 	SVC_EXEC, /* a=path length of the program b=argument text length (MSG SVC_PATH2, NULs between):
 			   for /proc; releases a vfork parent */
 	SVC_VFORK_DONE, /* a=pid of a vfork child: 0 it still uses the parent's time, the caller is noted
@@ -125,7 +129,13 @@ struct svc_sizes {
 	uint64_t virtual, resident; /* bytes; pages */
 };
 
-#define SVC_FORK_VFORK (1u << 0)
+#define SVC_FORK_VFORK (1u << 0) /* the parent waits until the child calls exec or ends */
+/*
+ * And lends it environment, space and message pages until then: the caller is the child from the answer
+ * on, its mail page is the child's.  When the child ends, or has an environment of its own (SVC_DETACH,
+ * SVC_DETACHED), the caller is the parent again.
+ */
+#define SVC_FORK_LEND (1u << 1)
 
 /* SVC_SETIDS: which */
 #define SVC_UID    0u

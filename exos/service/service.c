@@ -122,6 +122,10 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 		return op_vfork_done(sv, p, s);
 	case SVC_ABANDON:
 		return op_abandon(sv, p, s);
+	case SVC_DETACH:
+		return op_detach(sv, p, s);
+	case SVC_DETACHED:
+		return op_detached(sv, p, s);
 	case SVC_EXEC:
 		return op_exec(sv, p, s);
 	case SVC_EXIT:

@@ -4,7 +4,8 @@
  *
  * The service decides who may signal whom and writes the signal into the receiver's mail; what it
  * does there (blocked, ignored, caught) is the receiver's own affair.  Only SIGKILL is done here,
- * because the receiver must not have a say.  Mail keeps a count per signal and the details of the
+ * because the receiver must not have a say; but who uses another's environment, after vfork, is told to
+ * end and give that back.  Mail keeps a count per signal and the details of the
  * latest: signals of one number that come together become one, as they may.
  */
 #include "exos/service/priv.h"
@@ -16,7 +17,7 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 
 	if (proc_over(p) || !mail)
 		return;
-	if (sig->signal == LX_SIGKILL) {
+	if (sig->signal == LX_SIGKILL && !p->lender) {
 		proc_end(sv, p, LX_SIGKILL);
 		return;
 	}
@@ -41,10 +42,12 @@ signal_group(struct service *sv, int32_t pgid, const struct sig *sig)
 	while (again) {
 		again = false;
 		for (struct proc *p = sv->all; p; p = p->next) {
+			bool ends = sig->signal == LX_SIGKILL && !p->lender;
+
 			if (proc_over(p) || p->pgid != pgid)
 				continue;
 			signal_raise(sv, p, sig);
-			if (sig->signal == LX_SIGKILL) {
+			if (ends) {
 				again = true;
 				break;
 			}
@@ -136,6 +139,8 @@ kill_many(struct service *sv, struct proc *p, int64_t which, const struct sig *s
 	bool found = false, sent = false;
 
 	while ((q = kill_next(sv, p, q, which))) {
+		bool ends = sig->signal == LX_SIGKILL && !q->lender;
+
 		found = true;
 		if (!kill_permitted(p, q, sig->signal))
 			continue;
@@ -143,7 +148,7 @@ kill_many(struct service *sv, struct proc *p, int64_t which, const struct sig *s
 		if (!sig->signal || proc_over(q))
 			continue;
 		signal_raise(sv, q, sig);
-		if (sig->signal == LX_SIGKILL)
+		if (ends)
 			q = NULL; /* the list has changed; those who are over stay over */
 		if (sv->ending)
 			return 0;

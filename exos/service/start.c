@@ -238,7 +238,7 @@ first_start(struct service *sv)
 	struct fs_path cwd = {.text = path};
 	struct fs_inode *inode;
 	struct proc *p;
-	int err = proc_create(sv, NULL, &p);
+	int err = proc_create(sv, NULL, false, &p);
 
 	if (err)
 		return err;
@@ -319,10 +319,6 @@ birth_init(struct service *sv)
 			  keep | (image_is_data(i) ? 0 : AEGIS_BIND_EXEC));
 	if (frame != FS_NO_PFN)
 		birth_add(sv, EXOS_SYSPAGE, frame, keep);
-	sv->birth_mail = sv->birth_count;
-	birth_add(sv, EXOS_MAIL, 0, keep);
-	for (uint32_t i = 0; i < EXOS_MSG_PAGES; i++)
-		birth_add(sv, EXOS_MSG + (uint64_t)i * PAGE, 0, keep | AEGIS_BIND_WRITE);
 	return 0;
 }
 

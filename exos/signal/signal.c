@@ -132,7 +132,8 @@ signal_take(uint64_t set, struct lx_siginfo *info)
 	sig = 1 + __builtin_ctzl(set & faults ? set & faults : set);
 	if (s->local & BIT(sig)) {
 		s->local &= ~BIT(sig);
-		*info = sig < 32 ? process()->local_info[sig] : (struct lx_siginfo){.si_signo = sig};
+		*info = sig < 32 ? process()->local_info[sig]
+				 : (struct lx_siginfo){.si_signo = sig};
 		return sig;
 	}
 	s->taken[sig] = MAIL->raised[sig];

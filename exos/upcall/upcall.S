@@ -25,6 +25,7 @@ core_begin_entry:
 	movq	%gs:CONTROL_RESUME, %rsp
 	testq	%rsp, %rsp
 	jz	1f
+context_go:
 	movabsq	$VECTOR_AREA, %rcx
 	movl	%gs:CONTROL_XMASK, %eax
 	movl	%gs:CONTROL_XMASK + 4, %edx
@@ -82,6 +83,17 @@ core_leave:
 	movq	$0, %gs:CONTROL_RESUME
 	addq	$56, %rsp
 	ret
+
+/* _Noreturn void core_context_load(uint64_t rsp, const void *context, size_t bytes): puts back, and goes
+ * on with, a context of invariant 4 that was copied from rsp upwards. */
+	.globl core_context_load
+	.hidden core_context_load
+core_context_load:
+	movq	%rdi, %rsp
+	movq	%rdx, %rcx
+	shrq	$3, %rcx
+	rep movsq
+	jmp	context_go
 
 /*
  * int64_t core_snapshot(int64_t (*fn)(void *arg, uint64_t rsp), void *arg): calls fn with the context

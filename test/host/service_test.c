@@ -171,6 +171,85 @@ test_names(void)
 	IS(open_(1, "/tmp/link", LX_O_RDONLY | LX_O_NOFOLLOW, 0), -ELOOP);
 }
 
+/* Frames in use, but for pages that wait for the next process. */
+static uint32_t
+used(uint32_t pages)
+{
+	return pages - sv->spare_pages_count * (1 + EXOS_MSG_PAGES);
+}
+
+/* A borrower that lends what it was lent; the last one ends first. */
+static void
+lend_chain(int b)
+{
+	int a;
+
+	a = (int)call_a(b, SVC_FORK, SVC_FORK_VFORK | SVC_FORK_LEND);
+	CHECK(!service_check(sv));
+	IS(call_a(a, SVC_EXIT, 0), 0);
+	IS(wait_(b, a, 0), a);
+	IS(call_b(1, SVC_KILL, (uint64_t)b, LX_SIGKILL), 0);
+	IS(wait_(1, b, 0), b);
+}
+
+/* vfork: one environment, two processes. */
+static void
+test_lend(void)
+{
+	uint32_t env, frames, raised, held;
+	int a, b;
+
+	IS(domain_make(false), 0);
+	a = fork_(1);
+	env = proc_of(a)->env;
+	IS(open_(a, "/etc/passwd", LX_O_RDONLY, 0) >= 0 || open_(a, "/", LX_O_RDONLY, 0) >= 0, 1);
+	held = proc_of(a)->held_count;
+	frames = used(fake.frames);
+	/* It ends in the environment of its parent, which goes on. */
+	b = (int)call_a(a, SVC_FORK, SVC_FORK_VFORK | SVC_FORK_LEND);
+	CHECK(b > a);
+	IS(proc_of(b)->env, env);
+	IS(proc_by_env(sv, env)->pid, b);
+	IS(proc_of(b)->held_count, held);
+	IS(proc_of(b)->mail->ppid, a);
+	CHECK(!service_check(sv));
+	raised = proc_of(a)->mail->raised[LX_SIGCHLD];
+	IS(call_a(b, SVC_EXIT, LX_STATUS_EXIT(3)), 0);
+	IS(proc_by_env(sv, env)->pid, a);
+	IS(proc_of(a)->mail->raised[LX_SIGCHLD], raised + 1);
+	IS(wait_(a, b, 0), b);
+	IS(last.a, LX_STATUS_EXIT(3));
+	IS(used(fake.frames), frames);
+	/* It gets an environment of its own, and the parent has its own again. */
+	b = (int)call_a(a, SVC_FORK, SVC_FORK_VFORK | SVC_FORK_LEND);
+	IS(call_a(b, SVC_DETACHED, 1), -ESRCH);
+	IS(call(b, SVC_DETACH), 0);
+	CHECK(last.a != env && last.b != proc_of(a)->space);
+	CHECK(!service_check(sv));
+	IS(call_a(b, SVC_DETACHED, 0), 0);
+	IS(call(b, SVC_DETACH), 0);
+	IS(call_a(b, SVC_DETACHED, 1), 0);
+	IS(proc_by_env(sv, env)->pid, a);
+	CHECK(proc_of(b)->env != env && !proc_of(b)->lender && !proc_of(a)->borrower);
+	CHECK(!service_check(sv));
+	IS(call_a(b, SVC_EXIT, 0), 0);
+	IS(wait_(a, b, 0), b);
+	IS(used(fake.frames), frames);
+	/* SIGKILL for the child only tells it: the environment is the parent's too. */
+	b = (int)call_a(a, SVC_FORK, SVC_FORK_VFORK | SVC_FORK_LEND);
+	IS(call_b(1, SVC_KILL, (uint64_t)b, LX_SIGKILL), 0);
+	IS(proc_of(b)->state, PROC_LIVE);
+	IS(proc_of(b)->mail->raised[LX_SIGKILL], 1);
+	/* SIGKILL for the parent leaves everything to the child. */
+	IS(call_b(1, SVC_KILL, (uint64_t)a, LX_SIGKILL), 0);
+	IS(wait_(1, a, 0), a);
+	IS(proc_by_env(sv, env)->pid, b);
+	CHECK(!proc_of(b)->lender && !service_check(sv));
+	IS(call(b, SVC_DETACH), -ENXIO);
+	lend_chain(b);
+	CHECK(!service_check(sv));
+}
+
 static void
 test_processes(void)
 {
@@ -181,9 +260,9 @@ test_processes(void)
 	a = fork_(1);
 	call_a(a, SVC_EXIT, 0);
 	IS(wait_(1, -1, 0), a);
-	frames = fake.frames;
+	frames = used(fake.frames);
 	blocks = fake.blocks;
-	mappings = fake.mappings;
+	mappings = used(fake.mappings);
 	a = fork_(1);
 	CHECK(a > 1);
 	IS(proc_of(a)->mail->ppid, 1);
@@ -208,9 +287,9 @@ test_processes(void)
 	IS(last.a, LX_SIGKILL);
 	IS(wait_(1, -1, 0), -ECHILD);
 	IS(call_b(1, SVC_KILL, (uint64_t)b, 0), -ESRCH);
-	IS(fake.frames, frames);
+	IS(used(fake.frames), frames);
 	IS(fake.blocks, blocks);
-	IS(fake.mappings, mappings);
+	IS(used(fake.mappings), mappings);
 	/* Abandoned before it ran. */
 	a = (int)call(1, SVC_FORK);
 	CHECK(a > 0);
@@ -218,7 +297,7 @@ test_processes(void)
 	IS(wait_(1, -1, LX_WNOHANG), -ECHILD);
 	IS(call_a(1, SVC_ABANDON, (uint64_t)a), 0);
 	IS(call_a(1, SVC_ABANDON, (uint64_t)a), -ESRCH);
-	IS(fake.frames, frames);
+	IS(used(fake.frames), frames);
 	IS(fake.blocks, blocks);
 }
 
@@ -636,6 +715,7 @@ main(void)
 	test_writing();
 	test_names();
 	test_processes();
+	test_lend();
 	test_vfork();
 	test_groups();
 	test_credentials();
