@@ -7,6 +7,7 @@
 #define PROOF_STDATOMIC_H
 
 typedef unsigned int atomic_uint;
+typedef unsigned long atomic_ulong;
 
 enum { memory_order_relaxed, memory_order_acquire, memory_order_release, memory_order_seq_cst };
 
