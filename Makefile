@@ -68,6 +68,14 @@ prove:
 	@tools/setup prove
 	@test/proof/run
 
+.PHONY: nightly coverage
+nightly:
+	@tools/setup build test check prove
+	@test/nightly
+
+coverage: setup-test
+	@tools/coverage
+
 clean:
 	rm -rf build exo
 
@@ -79,6 +87,8 @@ help:
 	@echo 'make check   format, lint, static analysis, stack depths'
 	@echo 'make bench   measure against Linux (fetches its kernel); bench/run --help for parts of it'
 	@echo 'make prove   model checking and proofs'
+	@echo 'make coverage branches of the kernel that tests take'
+	@echo 'make nightly ten million random calls, fuzzers, chaos, proofs: hours'
 	@echo 'make size    lines by file'
 	@echo 'make docs    docs/abi.md from include/aegis'
 	@echo 'make clean   removes what was built'
