@@ -54,8 +54,7 @@ KERNEL_CFLAGS = -std=gnu11 $(KERNEL_OPTIMISE) -g -ffreestanding -fno-pic -mcmode
 	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
 	$(KERNEL_VARIANT) $(KASAN_CFLAGS) $(GCOV_CFLAGS)
 KERNEL_LDFLAGS = -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
-	-Wl,-z,noexecstack -Wl,--gc-sections -Wl,-u,boot_pvh -T kernel/x86/kernel.ld \
-	-Wl,--wrap=sys_pct_call,--wrap=sys_pct_send,--wrap=sys_pct_return
+	-Wl,-z,noexecstack -Wl,--gc-sections -Wl,-u,boot_pvh -T kernel/x86/kernel.ld
 
 KERNEL_SOURCES = $(wildcard $(addprefix kernel/,$(KERNEL_UPPER)) $(addprefix kernel/,$(KERNEL_LOWER))) \
 	$(KERNEL_EXTRA)
@@ -65,9 +64,14 @@ $(K)/%.c.o: %.c kernel/kernel.mk
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(K)/%.S.o: %.S kernel/kernel.mk
+$(K)/%.S.o: %.S kernel/kernel.mk $(K)/offsets.h
 	@mkdir -p $(@D)
-	$(CC) $(KERNEL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(CC) $(KERNEL_CFLAGS) -I$(K) -MMD -MP -c -o $@ $<
+
+$(K)/offsets.h: kernel/x86/offsets.c $(wildcard kernel/*.h kernel/x86/*.h include/aegis/*) kernel/kernel.mk
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -g0 -S -o $(K)/offsets.s $<
+	@sed -n 's/.*\.ascii[[:space:]]*"->\([^"]*\)".*/#define \1/p' $(K)/offsets.s >$@
 
 # The runtimes are not their own subject.
 $(K)/kernel/x86/kasan.c.o: KASAN_CFLAGS =

@@ -340,22 +340,3 @@ pct_recall(struct env *e)
 	COUNT(transfers_recalled);
 	caller_release(caller, e->number, AEGIS_TIMED_OUT);
 }
-
-/* These are reached through pct_switch only; the table of calls wants a function. */
-status
-sys_pct_call(void)
-{
-	return AEGIS_BAD_CALL;
-}
-
-status
-sys_pct_send(void)
-{
-	return AEGIS_BAD_CALL;
-}
-
-status
-sys_pct_return(void)
-{
-	return AEGIS_BAD_CALL;
-}

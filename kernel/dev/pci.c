@@ -212,6 +212,10 @@ bar_place(const struct pci_function *f, uint32_t n, struct bar *bar)
 	for (uint32_t w = 0; w < acpi.window_count; w++) {
 		uint64_t at = (place_next[w] + bar->size - 1) & ~(bar->size - 1);
 
+		/* The range of configuration space is named, too, but is not passed on. */
+		if (acpi.ecam.address >= acpi.windows[w].low &&
+		    acpi.ecam.address <= acpi.windows[w].high)
+			continue;
 		if (at < place_next[w] || at > acpi.windows[w].high ||
 		    bar->size - 1 > acpi.windows[w].high - at || (!bar->wide && at >> 32))
 			continue;

@@ -225,19 +225,6 @@ bridge_find(const uint8_t *t, uint32_t length)
 	}
 }
 
-/* Configuration space is among the ranges that the bridge does not pass on. */
-static void
-windows_clip(void)
-{
-	for (uint32_t i = 0; i < acpi.window_count;) {
-		if (acpi.ecam.address >= acpi.windows[i].low &&
-		    acpi.ecam.address <= acpi.windows[i].high)
-			acpi.windows[i] = acpi.windows[--acpi.window_count];
-		else
-			i++;
-	}
-}
-
 /* ---- fixed hardware ---- */
 
 static void
@@ -340,7 +327,6 @@ acpi_init(uint64_t rsdp)
 
 		table_read(width == 8 ? number(p, 8) : read32(p));
 	}
-	windows_clip();
 }
 
 void

@@ -28,6 +28,7 @@
  *    can write, and what it leaves in registers is the user's own or 0.
  */
 #include "asm.h"
+#include "offsets.h"
 
 /*
  * CLAC does not exist before SMAP, RDPKRU and WRPKRU not before protection keys; trap_init overwrites
@@ -445,10 +446,10 @@ pct_return_fast:
  * Entered from the table (the linker wraps the C functions of these names), eax = number: drop the
  * return address, keep the message.
  */
-	.globl	__wrap_sys_pct_call, __wrap_sys_pct_send, __wrap_sys_pct_return
-__wrap_sys_pct_call:
-__wrap_sys_pct_send:
-__wrap_sys_pct_return:
+	.globl	sys_pct_call, sys_pct_send, sys_pct_return
+sys_pct_call:
+sys_pct_send:
+sys_pct_return:
 	addq	$8, %rsp
 	pushq	%rdi
 	pushq	%rsi
