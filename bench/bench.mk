@@ -2,12 +2,21 @@
 # Benchmarks: each program of bench/ for Linux and for ExOS, the runner, the counting plugin, the Linux guest's init.
 # A new source is one more word in BENCH_PROGRAMS, and in BENCH_NATIVE if it has a row of its own for ExOS.
 
-BENCH_PROGRAMS = null file fault ipc vm process switch compute
-BENCH_NATIVE = null fault ipc vm pagetable
+BENCH_PROGRAMS = null file fault ipc vm process switch compute collector
+BENCH_NATIVE = null fault ipc vm pagetable collector
 B = build/bench
 BENCH_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -fcf-protection=none
 BENCH_RUNNER = $(patsubst %.c,$(B)/%.o,$(wildcard bench/runner/*.c))
+
+COLLECTOR = bench/collector.c bench/bench.c examples/gc/collector.c examples/gc/mutator.c
+$(B)/linux/collector: $(COLLECTOR) bench/bench.h examples/gc/mutator.h build/libexos.a bench/bench.mk
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -Iinclude -static -o $@ $(COLLECTOR) build/libexos.a
+
+$(B)/exos/collector: $(COLLECTOR) bench/bench.h examples/gc/mutator.h build/libexos.a bench/bench.mk
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) -DEXOS -Iinclude -static -o $@ $(COLLECTOR) build/libexos.a
 
 $(B)/linux/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/bench.mk
 	@mkdir -p $(@D)

@@ -9,6 +9,7 @@
 #include "api.h"
 #include "exos/core/core.h"
 #include "exos/linux/errno.h"
+#include "exos/service/proto.h"
 #include "exos/vm/vm.h"
 #include <exos/mem.h>
 
@@ -34,6 +35,14 @@ api_revoke_handler(struct call *c)
 		return -EINVAL;
 	control()->revoke_handler = c->a[0];
 	return 0;
+}
+
+int64_t
+api_revoke_ask(struct call *c)
+{
+	struct svc call = {.op = SVC_ASK, .a = c->a[0], .b = core_tsc_at(core_now_ns() + c->a[1])};
+
+	return c->a[0] > UINT32_MAX ? -EINVAL : svc_call(&call);
 }
 
 int64_t

@@ -129,6 +129,14 @@ kern_grant(uint32_t from, uint32_t env, uint32_t rights, uint32_t to)
 	return st < 0 ? core_error(st) : 0;
 }
 
+int
+kern_ask(uint32_t env, uint32_t frames, uint64_t deadline)
+{
+	int64_t st = aegis_revoke_ask(EXOS_CAP_OWN, env, AEGIS_KIND_FRAME, frames, deadline);
+
+	return st < 0 ? core_error(st) : 0;
+}
+
 /* ---- waking ---- */
 
 void

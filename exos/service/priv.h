@@ -256,6 +256,8 @@ int kern_env_read(uint32_t env, struct aegis_env_info *out); /* 0, or -ESRCH */
 int kern_name_derive(uint32_t slot);
 void kern_name_drop(uint32_t slot);
 int kern_grant(uint32_t from, uint32_t env, uint32_t rights, uint32_t to);
+/* The kernel asks `env` for frames (aegis/revoke.h).  0 or an error. */
+int kern_ask(uint32_t env, uint32_t frames, uint64_t deadline);
 void kern_start(uint32_t env);  /* first wake */
 void kern_upcall(uint32_t env); /* wake with AEGIS_WAKE_UPCALL */
 void kern_wake_host(uint32_t env);

@@ -153,6 +153,8 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 		return op_figures(sv, p, s);
 	case SVC_PEER:
 		return op_peer(sv, p, s);
+	case SVC_ASK:
+		return kern_ask(p->env, (uint32_t)s->a, s->b);
 	case SVC_ALARM:
 		p->alarm_ns = s->a;
 		kern_wake_self();

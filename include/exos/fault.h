@@ -54,6 +54,13 @@ typedef uint32_t exos_revoke_fn(uint32_t want);
 /* NULL: none.  0; -EINVAL. */
 int64_t exos_revoke_handler(exos_revoke_fn *fn);
 
+/*
+ * CALL.  Has the kernel ask this process for `frames` frames, to be given within `ns` nanoseconds: what whoever has the
+ * right does when memory is short; a program may try its handler, and harms nobody else.  0; -EAGAIN: somebody
+ * asks already; -EINVAL.
+ */
+int64_t exos_revoke_ask(uint64_t frames, uint64_t ns);
+
 #ifdef __cplusplus
 }
 #endif

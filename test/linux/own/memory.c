@@ -190,6 +190,45 @@ exceptions(void)
 	exos_fault_handler(NULL, 0);
 }
 
+#define SPARE 16u
+static uint32_t spare[SPARE], spares, given;
+
+/* The last ones first: the program's choice. */
+EXOS_HANDLER static uint32_t
+give(uint32_t want)
+{
+	while (given < want && spares)
+		given += (uint32_t)exos_frames_free(&spare[--spares], 1);
+	return given;
+}
+
+/* The kernel asks for frames; the program chooses which, and keeps the others. */
+static void
+revocation(void)
+{
+	struct exos_places p;
+	const volatile struct aegis_env_page *page;
+
+	exos_mem_places(&p);
+	page = (const volatile struct aegis_env_page *)p.env_page;
+	for (uint32_t i = 0; i < SPARE; i++)
+		spare[i] = AEGIS_ANY;
+	exos_frames_alloc(spare, SPARE);
+	spares = SPARE;
+	exos_revoke_handler(give);
+	tell("asked for nothing",
+	     exos_revoke_ask(0, 1000) < 0 && exos_revoke_ask(1ul << 32, 1000) < 0);
+	tell("asked", exos_revoke_ask(5, 2000000000) == 0);
+	for (uint32_t i = 0; i < 100 && !given; i++)
+		usleep(1000);
+	tell("what it chose went",
+	     given == 5 && spares == SPARE - 5 && page->ask_kind == 0 && page->taken_count == 0);
+	tell("the others stay",
+	     exos_bind_one((uint64_t)base, spare[spares - 1], RW) == 0 &&
+		     exos_bind_one((uint64_t)base, spare[SPARE - 1], RW) == -EPERM);
+	exos_revoke_handler(NULL);
+}
+
 static sigjmp_buf back;
 
 static void
@@ -320,6 +359,7 @@ main(int argc, char **argv)
 	bits();
 	exceptions();
 	passed_on();
+	revocation();
 	children();
 	others();
 	exos_frames_free(frame, 1);
