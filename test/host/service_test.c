@@ -662,6 +662,57 @@ test_ends(void)
 	IS(stream_ring(2).shared->write_open, 0);
 }
 
+/* A lock of `pid` on an object, as fcntl's of processes. */
+static int64_t
+lock_(int pid, int64_t obj, uint32_t flags, uint64_t from, uint64_t to)
+{
+	return call_d(pid, SVC_LOCK, (uint64_t)obj, flags | SVC_LOCK_PROCESS, from, to);
+}
+
+static void
+test_locks(void)
+{
+	int64_t f, g;
+	uint32_t wakes;
+	int a, b;
+
+	IS(domain_make(false), 0);
+	f = open_(1, "/tmp/n", LX_O_RDWR | LX_O_CREAT, 0600);
+	g = open_(1, "/tmp/n", LX_O_RDONLY, 0);
+	a = fork_(1);
+	b = fork_(1);
+	IS(lock_(a, f, SVC_LOCK_WRITE, 0, 99), 0);
+	IS(lock_(a, f, SVC_LOCK_UNLOCK, 40, 59), 0);
+	IS(sv->lock_count, 2);
+	IS(lock_(b, f, SVC_LOCK_ASK, 30, 80), 1);
+	CHECK(last.a == 1 && last.b == 0 && last.c == 39 && last.d == (uint64_t)a);
+	IS(lock_(b, f, SVC_LOCK_WRITE, 40, 59), 0);
+	IS(lock_(b, g, SVC_LOCK_WRITE, 45, 50), -EBADF);
+	IS(lock_(b, f, 0, 10, 5), -EINVAL);
+	IS(call_d(b, SVC_LOCK, (uint64_t)f, SVC_LOCK_FILE | SVC_LOCK_WRITE, 0, 99), 0);
+	IS(call_d(a, SVC_LOCK, (uint64_t)g, SVC_LOCK_FILE, 0, 99), -EAGAIN);
+	/* b waits for a, who must not wait for b. */
+	IS(lock_(b, f, SVC_LOCK_WAIT, 0, 0), -EAGAIN);
+	IS(lock_(a, f, SVC_LOCK_WAIT, 59, 59), -EDEADLK);
+	wakes = fake.env[proc_of(b)->env].wakes;
+	IS(lock_(a, f, SVC_LOCK_UNLOCK, 0, 39), 0);
+	CHECK(fake.env[proc_of(b)->env].wakes > wakes);
+	IS(lock_(b, f, SVC_LOCK_WAIT, 0, 0), 0);
+	/* No memory: nothing changes. */
+	fake.fail_at = fake.requests + 1;
+	IS(lock_(b, f, SVC_LOCK_UNLOCK, 45, 50), -ENOLCK);
+	fake.fail_at = 0;
+	IS(lock_(a, f, SVC_LOCK_ASK, 45, 45), 1);
+	/* Any object of the file ends the locks of the process, not those of the description. */
+	IS(call_a(b, SVC_CLOSE, (uint64_t)g), 0);
+	IS(lock_(a, f, SVC_LOCK_ASK | SVC_LOCK_WRITE, 0, 59), 0);
+	call_a(a, SVC_EXIT, 0);
+	call_a(b, SVC_EXIT, 0);
+	IS(sv->lock_count, 1);
+	IS(call_a(1, SVC_CLOSE, (uint64_t)f), 0);
+	IS(sv->lock_count, 0);
+}
+
 /* Every request for memory fails once: the call fails, nothing is lost, the next one works. */
 static void
 test_failing(void)
@@ -724,6 +775,7 @@ main(void)
 	test_procfs();
 	test_terminal();
 	test_ends();
+	test_locks();
 	test_failing();
 	printf("1..%d\n", test_count);
 	fake_reset();
