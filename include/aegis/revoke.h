@@ -10,6 +10,8 @@
  *   take  after the deadline the kernel takes what is missing, never what is guaranteed (pinned
  *         frames, tables, areas; the last slice).
  *   tell  what was taken is in the repossession vector, announced by AEGIS_PEND_REVOKE.
+ *         A frame is told when its holding loses its rights.  It is free when its last binding is
+ *         broken, some steps later at most; until then the request lasts, and another is IN_USE.
  * If the guaranteed alone are left and the request is not satisfied, the environment is ended with
  * AEGIS_END_REVOKE.
  */

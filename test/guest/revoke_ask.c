@@ -132,6 +132,22 @@ TEST(revoke_give)
 }
 
 /* Not answered: taken by force, told in the vector, and the pages are gone. */
+/* What was taken is free when its last binding is broken, which may be a few steps later. */
+static bool
+frame_comes(uint32_t pfn)
+{
+	for (uint32_t i = 0; i < 500; i++) {
+		uint32_t got = pfn;
+
+		if (frame_alloc(CAP, pfn, &got) == 1) {
+			frame_put(pfn);
+			return true;
+		}
+		rest(1000000);
+	}
+	return false;
+}
+
 static void
 taken_check(struct child *c, uint32_t n)
 {
@@ -145,10 +161,7 @@ taken_check(struct child *c, uint32_t n)
 	for (uint32_t i = 0; i < n && i < AEGIS_TAKEN_MAX; i++) {
 		check_is(p->taken[i] >> 28, AEGIS_KIND_FRAME);
 		pfn = p->taken[i] & 0xfffffff;
-		if (frame_alloc(CAP, pfn, &pfn) == 1) /* free, for whoever asked */
-			frame_put(pfn);
-		else
-			check(!"a frame that was taken is not free");
+		check(frame_comes(pfn)); /* free, for whoever asked */
 	}
 }
 
@@ -186,6 +199,7 @@ TEST(revoke_half)
 TEST(revoke_drop)
 {
 	struct child *c = owner_start(DROPPABLE);
+	status st = AEGIS_IN_USE;
 
 	check_is(ask(c, AEGIS_KIND_FRAME, 30, 3000000000), AEGIS_OK);
 	for (uint32_t i = 0; i < 200 && page_of(c)->taken_count < 30; i++)
@@ -193,7 +207,13 @@ TEST(revoke_drop)
 	taken_check(c, 30);
 	check_is(page_of(c)->ask_kind, AEGIS_KIND_NONE); /* it was never asked */
 	/* More than there is that may be dropped: asked for the rest. */
-	check_is(ask(c, AEGIS_KIND_FRAME, 40, 3000000000), AEGIS_OK);
+	for (uint32_t i = 0; i < 500; i++) {
+		st = ask(c, AEGIS_KIND_FRAME, 40, 3000000000);
+		if (st != AEGIS_IN_USE)
+			break;
+		rest(1000000); /* the first request is over when the last binding is broken */
+	}
+	check_is(st, AEGIS_OK);
 	for (uint32_t i = 0; i < 200 && page_of(c)->ask_kind == AEGIS_KIND_NONE; i++)
 		rest(1000000);
 	check_is(page_of(c)->taken_count, PAGES);
