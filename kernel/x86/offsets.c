@@ -8,9 +8,8 @@
 #define VALUE(name, value)         __asm__ volatile(".ascii \"->" #name " %c0\"" ::"i"(value))
 #define OFFSET(name, type, member) VALUE(name, offsetof(type, member))
 
-void offsets(void);
-void
-offsets(void)
+static __attribute__((used)) void
+offsets_kernel(void)
 {
 	OFFSET(PERCPU_STACK, struct percpu, stack);
 	OFFSET(PERCPU_USER_RSP, struct percpu, user_rsp);
@@ -56,6 +55,16 @@ offsets(void)
 
 	OFFSET(SPACE_CPUS, struct space, cpus);
 
+	VALUE(REGS_SIZE, sizeof(struct regs));
+	VALUE(WAY_EPOCH, offsetof(struct env, ways[0].epoch) - offsetof(struct env, ways));
+	VALUE(WAY_LOCK, offsetof(struct env, ways[0].lock) - offsetof(struct env, ways));
+	VALUE(WAY_TARGET, offsetof(struct env, ways[0].target) - offsetof(struct env, ways));
+	VALUE(WAY_SIZE, offsetof(struct env, ways[1]) - offsetof(struct env, ways));
+}
+
+static __attribute__((used)) void
+offsets_abi(void)
+{
 	OFFSET(FRAME_CAUSE, struct aegis_frame, cause);
 	OFFSET(FRAME_ERROR, struct aegis_frame, error);
 	OFFSET(FRAME_ADDR, struct aegis_frame, addr);
@@ -94,12 +103,6 @@ offsets(void)
 
 	OFFSET(REGS_RIP, struct regs, rip);
 	OFFSET(REGS_CS, struct regs, cs);
-
-	VALUE(REGS_SIZE, sizeof(struct regs));
-	VALUE(WAY_EPOCH, offsetof(struct env, ways[0].epoch) - offsetof(struct env, ways));
-	VALUE(WAY_LOCK, offsetof(struct env, ways[0].lock) - offsetof(struct env, ways));
-	VALUE(WAY_TARGET, offsetof(struct env, ways[0].target) - offsetof(struct env, ways));
-	VALUE(WAY_SIZE, offsetof(struct env, ways[1]) - offsetof(struct env, ways));
 
 	/* The table of calls, for the light path. */
 	VALUE(CALL_BASE, AEGIS_CALL_BASE);
