@@ -107,8 +107,14 @@ random_state(void)
 		memset(r, 0, sizeof(*r));
 		t->random = r;
 	}
-	if (r->space != control()->space || core_now_ns() - r->seeded_ns > RESEED_NS)
+	if (!r->seeded_ns || core_now_ns() - r->seeded_ns > RESEED_NS) {
 		seed(r);
+	} else if (r->space != control()->space) {
+		/* The key is the parent's secret; number and time make it another. */
+		r->space = control()->space;
+		r->counter += (uint64_t)control()->env << 32;
+		stir(r, core_now_ns());
+	}
 	return r;
 }
 
@@ -124,6 +130,14 @@ random_fill(void *to, size_t n)
 		memset(&local, 0, sizeof(local));
 		seed(&local);
 		r = &local;
+	}
+	if (n <= sizeof(block) - sizeof(r->key)) {
+		/* One block is enough for both. */
+		block_make(r->key, r->counter++, 0, block);
+		memcpy(r->key, block, sizeof(r->key));
+		memcpy(to, block + KEY_WORDS, n);
+		memset(block, 0, sizeof(block));
+		return;
 	}
 	while (n) {
 		block_make(r->key, r->counter++, 0, block);

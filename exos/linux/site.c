@@ -120,7 +120,7 @@ site_trapped(uint64_t site, uint64_t rax)
 int
 site_frames(const struct region *r, uint64_t va, uint32_t n, uint32_t *pfns)
 {
-	uint32_t saved[16];
+	uint32_t saved[FILE_FRAMES_MAX];
 	struct svc call = {
 		.op = SVC_TEXT,
 		.a = file_object(r->file),
@@ -130,11 +130,11 @@ site_frames(const struct region *r, uint64_t va, uint32_t n, uint32_t *pfns)
 	int64_t got;
 
 	/* A fault may come in the middle of somebody's use of the message pages. */
-	memcpy(saved, (void *)EXOS_MSG, sizeof(saved));
+	memcpy(saved, (void *)EXOS_MSG, n * sizeof(*saved));
 	got = svc_call(&call);
 	if (got > 0)
 		memcpy(pfns, (void *)EXOS_MSG, (size_t)got * sizeof(*pfns));
-	memcpy((void *)EXOS_MSG, saved, sizeof(saved));
+	memcpy((void *)EXOS_MSG, saved, n * sizeof(*saved));
 	if (got <= 0 || !(uint32_t)call.d || stubs_map(region_base(r), call.e, call.d))
 		return (int)got;
 	/* The stubs have no place: the file's own pages, then. */

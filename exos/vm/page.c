@@ -82,7 +82,7 @@ page_run(uint64_t *va, uint64_t end, uint64_t *run_end)
 	while (*va < end) {
 		uint32_t i = page_chunk(v, *va / CHUNK_SIZE);
 		uint64_t at;
-		uint32_t k;
+		uint32_t k, most;
 
 		if (i == v->chunk_count || v->chunks[i].base * CHUNK_SIZE >= end)
 			return false;
@@ -97,10 +97,11 @@ page_run(uint64_t *va, uint64_t end, uint64_t *run_end)
 		*va = at;
 		if (k == VM_CHUNK_PAGES)
 			continue;
-		while (k < VM_CHUNK_PAGES && at < end && v->chunks[i].entry[k]) {
-			k++;
+		most = k + (uint32_t)((end - at) / PAGE < VM_CHUNK_PAGES ? (end - at) / PAGE
+									 : VM_CHUNK_PAGES);
+		most = most < VM_CHUNK_PAGES ? most : VM_CHUNK_PAGES;
+		for (const uint32_t *e = v->chunks[i].entry; k < most && e[k]; k++)
 			at += PAGE;
-		}
 		*run_end = at;
 		return *va < end;
 	}
@@ -152,27 +153,44 @@ page_drop(uint64_t start, uint64_t end)
 	sizes_tell(vm());
 }
 
+/* The same for n entries of one chunk, for the pages from va on. */
+static int
+entries_rebind(const struct region *r, const uint32_t *entry, uint64_t va, uint32_t n)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < n && !err;) {
+		uint32_t like = entry[i] & (PAGE_PRESENT | PAGE_COPY), first = i;
+
+		while (i < n && (entry[i] & (PAGE_PRESENT | PAGE_COPY)) == like)
+			i++;
+		if (!(like & PAGE_PRESENT))
+			continue;
+		if (region_bindable(r))
+			err = core_protect(va + first * PAGE, i - first, page_prot(r, like));
+		else
+			err = core_unbind(va + first * PAGE, i - first);
+	}
+	return err;
+}
+
 int
 page_rebind(const struct region *r, uint64_t start, uint64_t end)
 {
-	uint64_t run_end;
+	const struct vm *v = vm();
+	int err = 0;
 
-	while (page_run(&start, end, &run_end)) {
-		uint32_t prot = page_prot(r, *page_entry(start, false));
-		uint64_t va = start;
-		int err;
+	for (uint32_t i = page_chunk(v, start / CHUNK_SIZE); i < v->chunk_count && !err; i++) {
+		uint64_t base = v->chunks[i].base * CHUNK_SIZE, last = base + CHUNK_SIZE;
 
-		while (va < run_end && page_prot(r, *page_entry(va, false)) == prot)
-			va += PAGE;
-		if (region_bindable(r))
-			err = core_protect(start, (uint32_t)((va - start) / PAGE), prot);
-		else
-			err = core_unbind(start, (uint32_t)((va - start) / PAGE));
-		if (err)
-			return err;
-		start = va;
+		if (base >= end)
+			break;
+		base = base < start ? start : base;
+		last = last < end ? last : end;
+		err = entries_rebind(r, &v->chunks[i].entry[base / PAGE % VM_CHUNK_PAGES], base,
+				     (uint32_t)((last - base) / PAGE));
 	}
-	return 0;
+	return err;
 }
 
 int
@@ -208,6 +226,48 @@ zero_page(const struct region *r, uint64_t va)
 	return err;
 }
 
+#define ZERO_AHEAD 8u /* pages that are brought in at once for a program that goes through memory */
+
+/* Pages from va on that are not there, in one chunk of entries: at most `most`. */
+static uint32_t
+absent_run(uint64_t va, uint64_t end, uint32_t most)
+{
+	const uint32_t *e = page_entry(va, false);
+	uint32_t left = VM_CHUNK_PAGES - (uint32_t)(va / PAGE % VM_CHUNK_PAGES), n = 0;
+
+	if ((end - va) / PAGE < most)
+		most = (uint32_t)((end - va) / PAGE);
+	most = most < left ? most : left;
+	while (e && n < most && !e[n])
+		n++;
+	return n;
+}
+
+/* The first touch of va: who touches page after page gets some in advance. */
+static int
+zero_pages(const struct region *r, uint64_t va)
+{
+	struct vm *v = vm();
+	bool goes_on = va == v->zero_next;
+	uint32_t pfns[ZERO_AHEAD], n = goes_on ? absent_run(va, r->end, ZERO_AHEAD) : 1, *e;
+
+	v->zero_next = va + PAGE;
+	if (n <= 1 || core_frames_alloc(EXOS_CAP_OWN, pfns, n))
+		return zero_page(r, va);
+	if (core_bind(AEGIS_SELF, control()->space, va, pfns, n, page_prot(r, 0))) {
+		core_unbind(va, n);
+		core_frames_free(pfns, n);
+		return zero_page(r, va);
+	}
+	e = page_entry(va, false);
+	for (uint32_t i = 0; i < n; i++)
+		e[i] = PAGE_PRESENT | pfns[i];
+	v->pages += n;
+	v->zero_next = va + n * PAGE;
+	sizes_tell(v);
+	return 0;
+}
+
 /* The page will be written after the next fork, as it was after the last one. */
 static void
 hot_note(struct vm *v, uint64_t va)
@@ -219,32 +279,78 @@ hot_note(struct vm *v, uint64_t va)
 	v->hot[v->hot_next++ % HOT_PAGES].va = va;
 }
 
-/* va's page, present in frame `from`, gets a frame of its own with the same content. */
+/*
+ * va's page, present in frame `from`, gets a frame of its own with the same content.  The old one is
+ * looked at through the window, because nothing else may be bound to it.
+ */
 static int
 copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
 {
-	uint32_t from = from_entry & PAGE_PFN;
-	uint32_t pfn;
-	int err = core_frames_alloc(EXOS_CAP_OWN, &pfn, 1);
+	uint32_t from = from_entry & PAGE_PFN, pfn;
+	struct aegis_bind binds[2];
+	int err = core_frames_used(&pfn, 1);
 
 	if (err)
 		return err;
-	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, &pfn, 1,
-			AEGIS_BIND_READ | AEGIS_BIND_WRITE);
-	if (!err)
-		err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY + PAGE, &from, 1,
-				AEGIS_BIND_READ);
-	if (!err)
-		memcpy((void *)EXOS_COPY, (void *)(EXOS_COPY + PAGE), PAGE);
-	core_unbind(EXOS_COPY, 2);
-	if (!err)
-		err = page_set(va, pfn, 0, page_prot(r, 0));
+	binds[0] = (struct aegis_bind){EXOS_COPY, from, AEGIS_BIND_READ};
+	binds[1] = (struct aegis_bind){va, pfn, page_prot(r, 0) | AEGIS_BIND_WRITE};
+	err = core_bind_each(AEGIS_SELF, control()->space, binds, 2);
 	if (err) {
+		core_unbind(EXOS_COPY, 1);
 		core_frames_free(&pfn, 1);
-	} else if (!(from_entry & PAGE_FILE)) {
+		return err;
+	}
+	memcpy((void *)va, (void *)EXOS_COPY, PAGE);
+	core_unbind(EXOS_COPY, 1);
+	*page_entry(va, false) = PAGE_PRESENT | pfn;
+	if (!(from_entry & PAGE_FILE)) {
 		core_frames_free(&from, 1);
 		hot_note(vm(), va);
 	}
+	return 0;
+}
+
+#define AROUND 32u /* pages of a file that are brought in at once: an aligned block */
+
+/* What is missing around va of the block that it is in: its first page; how many in *n. */
+static uint64_t
+block_around(const struct region *r, uint64_t va, uint64_t limit, uint32_t *n)
+{
+	uint64_t start = va - va / PAGE % AROUND * PAGE, end = start + AROUND * PAGE, from = va;
+	const uint32_t *e = page_entry(va, false);
+
+	start = start < r->start ? r->start : start;
+	end = end < limit ? end : limit;
+	while (from > start && !e[-1]) {
+		from -= PAGE;
+		e--;
+	}
+	*n = (uint32_t)((va - from) / PAGE) + absent_run(va, end, AROUND);
+	return from;
+}
+
+/* Binds n frames, of which some may be missing, from va on; then they are its pages. */
+static int
+frames_place(const struct region *r, uint64_t va, const uint32_t *pfns, uint32_t n, uint32_t flags)
+{
+	struct core_binds b = {.cap = AEGIS_SELF, .space = control()->space};
+	uint32_t prot = page_prot(r, flags), *e = page_entry(va, false);
+	int err = 0;
+
+	b.n = 0;
+	for (uint32_t i = 0; i < n && !err; i++) {
+		if (pfns[i] && !e[i])
+			err = core_binds_add(&b, va + i * PAGE, pfns[i], prot, 0);
+	}
+	if (!err)
+		err = core_binds_flush(&b);
+	for (uint32_t i = 0; i < n && !err; i++) {
+		if (!pfns[i] || e[i])
+			continue;
+		e[i] = PAGE_PRESENT | flags | pfns[i];
+		vm()->pages++;
+	}
+	sizes_tell(vm());
 	return err;
 }
 
@@ -253,41 +359,30 @@ static int
 file_page(const struct region *r, uint64_t va, bool write)
 {
 	bool shared = r->flags & VM_SHARED;
-	uint64_t limit = r->end < r->file_end ? r->end : page_up(r->file_end);
-	uint32_t want = 16, pfns[16], flags = PAGE_FILE | (shared ? 0 : PAGE_COPY);
-	int n;
+	uint64_t limit = r->end < r->file_end ? r->end : page_up(r->file_end), from;
+	uint32_t want, at, pfns[AROUND], flags = PAGE_FILE | (shared ? 0 : PAGE_COPY);
+	int n, err;
 
 	if (va >= limit)
 		return zero_page(r, va);
-	if ((limit - va) / PAGE < want)
-		want = (uint32_t)((limit - va) / PAGE);
+	from = block_around(r, va, limit, &want);
+	at = (uint32_t)((va - from) / PAGE);
 	if (!shared && (r->flags & VM_EXEC))
-		n = site_frames(r, va, want, pfns);
+		n = site_frames(r, from, want, pfns);
 	else
-		n = file_frames(r->file, (r->offset + (va - r->start)) / PAGE, want,
+		n = file_frames(r->file, (r->offset + (from - r->start)) / PAGE, want,
 				shared && (r->flags & VM_WRITE), pfns);
 	if (n < 0)
 		return n;
 	r = vm_find(va); /* the stubs' regions may have moved it */
-	if (n == 0 || !r)
+	if (n <= (int)at || !r)
 		return -EFAULT;
-	for (int i = 0; i < n; i++) {
-		uint32_t *e = page_entry(va + (uint64_t)i * PAGE, true);
-		int err;
-
-		if (!e)
-			return i ? 0 : -ENOMEM;
-		if (i && (*e || !pfns[i]))
-			break;
-		err = pfns[i] ? page_set(va + (uint64_t)i * PAGE, pfns[i], flags,
-					 page_prot(r, flags))
-			      : zero_page(r, va);
-		if (err)
-			return i ? 0 : err;
-	}
-	if (write && !shared && pfns[0])
-		return copy_page(r, va, *page_entry(va, false));
-	return 0;
+	err = frames_place(r, from, pfns, (uint32_t)n, flags);
+	if (!err && !pfns[at])
+		err = zero_page(r, va);
+	if (!err && write && !shared && pfns[at])
+		err = copy_page(r, va, *page_entry(va, false));
+	return err;
 }
 
 /* The stack grows down to the page of addr. */
@@ -335,7 +430,7 @@ vm_fault(uint64_t addr, uint64_t error)
 	}
 	if (r->flags & VM_FIXED)
 		return -EFAULT;
-	return r->file ? file_page(r, va, write) : zero_page(r, va);
+	return r->file ? file_page(r, va, write) : zero_pages(r, va);
 }
 
 int

@@ -66,6 +66,7 @@ struct vm {
 	uint64_t virtual; /* bytes in regions */
 	struct hot_page hot[HOT_PAGES];
 	uint32_t hot_next;
+	uint64_t zero_next; /* a first touch here goes on with the last one */
 };
 
 struct vm *vm(void);

@@ -136,7 +136,7 @@ row_minor_fault(void)
 static uint64_t
 protect(unsigned pages, int first, int second, int measured)
 {
-	enum { TIMES = 50 };
+	const int TIMES = (int)times;
 	volatile uint8_t *at = map(300);
 	void *from = (void *)(at + 100 * PAGE);
 	uint64_t sum = 0;
