@@ -56,56 +56,7 @@ there_and_back(void)
 
 static uint32_t *turn; /* 0: this process's, 1: the other's */
 
-static void
-futex_pass(uint32_t to)
-{
-	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
-	syscall(SYS_futex, turn, FUTEX_WAKE, 1, NULL, NULL, 0);
-	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == to)
-		syscall(SYS_futex, turn, FUTEX_WAIT, to, NULL, NULL, 0);
-}
-
-/* Does a wake-up reach the other process?  It waits; within a second it must be counted. */
-static void
-futex_check(void)
-{
-	struct timespec soon = {.tv_nsec = 1000000};
-
-	for (int i = 0; i < 1000; i++) {
-		nanosleep(&soon, NULL);
-		if (syscall(SYS_futex, turn, FUTEX_WAKE, 1, NULL, NULL, 0) == 1)
-			return;
-	}
-	bench_null("FUTEX_WAKE wakes nobody in another process");
-}
-
-static void
-shm_setup(void)
-{
-	pid_t pid;
-
-	turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (turn == MAP_FAILED)
-		bench_null("mmap of shared memory: %s", strerror(errno));
-	pid = fork();
-	bench_require(pid >= 0);
-	if (pid == 0) {
-		while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == 0)
-			syscall(SYS_futex, turn, FUTEX_WAIT, 0, NULL, NULL, 0);
-		for (;;)
-			futex_pass(0);
-	}
-	futex_check();
-}
-
-static void
-shm(void)
-{
-	futex_pass(1);
-}
-
 BENCH(pipe, .setup = pipe_setup, .op = there_and_back, .per = 2)
-BENCH(shm, .setup = shm_setup, .op = shm, .per = 2)
 #ifdef EXOS
 #include <exos/api.h>
 
@@ -206,6 +157,104 @@ tlrpc_setup(void)
 	server_make(serve_tlrpc);
 }
 
+/* ---- a word in shared memory, and the processor given to the other by name ---- */
+
+static uint32_t other;
+
+static void
+word_pass(uint32_t to)
+{
+	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == to)
+		exos_yield(other);
+}
+
+static uint32_t
+peer_of(pid_t pid)
+{
+	int64_t env = exos_peer((uint32_t)pid);
+
+	bench_require(env > 0);
+	return (uint32_t)env;
+}
+
+static void
+word_setup(void)
+{
+	pid_t pid, parent = getpid();
+
+	turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bench_require(turn != MAP_FAILED);
+	pid = fork();
+	bench_require(pid >= 0);
+	if (pid == 0) {
+		other = peer_of(parent);
+		while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == 0)
+			exos_yield(other);
+		for (;;)
+			word_pass(0);
+	}
+	other = peer_of(pid);
+}
+
+static void
+word_there_and_back(void)
+{
+	word_pass(1);
+}
+
+BENCH(shm, .setup = word_setup, .op = word_there_and_back, .per = 2)
+
+/* ---- the pipe's code in the program ---- */
+
+static struct exos_pipe in_pipe = {.size = sizeof(in_pipe)};
+static struct exos_pipe out_pipe = {.size = sizeof(out_pipe)};
+
+static void
+byte_send(void)
+{
+	char c = 'x';
+
+	if (exos_pipe_write(&out_pipe, &c, 1) != 1)
+		bench_require(write(out, &c, 1) == 1);
+}
+
+static void
+byte_take(void)
+{
+	char c;
+
+	if (exos_pipe_read(&in_pipe, &c, 1) != 1)
+		bench_require(read(in, &c, 1) == 1);
+}
+
+static void
+inlined_setup(void)
+{
+	int there[2], back[2];
+	pid_t pid;
+
+	bench_require(pipe(there) == 0 && pipe(back) == 0);
+	pid = fork();
+	bench_require(pid >= 0);
+	in = pid ? back[0] : there[0];
+	out = pid ? there[1] : back[1];
+	bench_require(exos_pipe_map(in, &in_pipe) == 0 && exos_pipe_map(out, &out_pipe) == 0);
+	while (pid == 0) {
+		byte_take();
+		byte_send();
+	}
+}
+
+static void
+inlined(void)
+{
+	byte_send();
+	byte_take();
+}
+
+BENCH(pipe_inlined, .setup = inlined_setup, .op = inlined, .per = 2)
+
 static void
 tlrpc(void)
 {
@@ -231,6 +280,56 @@ BENCH(tlrpc, .setup = tlrpc_setup, .op = tlrpc)
 BENCH(pct_sync, .setup = pct_setup, .op = pct_sync, .per = 2)
 #else
 #include <sys/socket.h>
+
+static void
+futex_pass(uint32_t to)
+{
+	__atomic_store_n(turn, to, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, turn, FUTEX_WAKE, 1, NULL, NULL, 0);
+	while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == to)
+		syscall(SYS_futex, turn, FUTEX_WAIT, to, NULL, NULL, 0);
+}
+
+/* Does a wake-up reach the other process?  It waits; within a second it must be counted. */
+static void
+futex_check(void)
+{
+	struct timespec soon = {.tv_nsec = 1000000};
+
+	for (int i = 0; i < 1000; i++) {
+		nanosleep(&soon, NULL);
+		if (syscall(SYS_futex, turn, FUTEX_WAKE, 1, NULL, NULL, 0) == 1)
+			return;
+	}
+	bench_null("FUTEX_WAKE wakes nobody in another process");
+}
+
+static void
+shm_setup(void)
+{
+	pid_t pid;
+
+	turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (turn == MAP_FAILED)
+		bench_null("mmap of shared memory: %s", strerror(errno));
+	pid = fork();
+	bench_require(pid >= 0);
+	if (pid == 0) {
+		while (__atomic_load_n(turn, __ATOMIC_SEQ_CST) == 0)
+			syscall(SYS_futex, turn, FUTEX_WAIT, 0, NULL, NULL, 0);
+		for (;;)
+			futex_pass(0);
+	}
+	futex_check();
+}
+
+static void
+shm(void)
+{
+	futex_pass(1);
+}
+
+BENCH(shm, .setup = shm_setup, .op = shm, .per = 2)
 
 static void
 socket_setup(void)

@@ -717,6 +717,7 @@ sys_yield(uint32_t cap, uint32_t env)
 			cpu_unready(target);
 			target->state = AEGIS_STATE_RUNNING; /* ours now: nobody else picks it */
 			target->cpu = machine_cpu();
+			target->page->events++; /* it may be about to sleep */
 		}
 		env_unlock(target);
 		if (st != AEGIS_OK)

@@ -202,6 +202,33 @@ exos_sleep:
 	jmp	1b
 	.size	exos_sleep, . - exos_sleep
 
+/*
+ * int64_t exos_hand(uint32_t seen).  Who is to be woken soon mostly has yielded to this one before, and
+ * is ready; else it is woken first.
+ */
+	.globl	exos_hand
+	.type	exos_hand, @function
+exos_hand:
+	movl	%gs:CONTROL_SOON, %eax
+	movq	$-1, %rsi
+	testl	%eax, %eax
+	jz	exos_sleep
+	movl	$0, %gs:CONTROL_SOON
+	pushq	%rax
+	movl	%eax, %edi
+	call	exos_yield
+	popq	%rdi
+	testl	%eax, %eax
+	jnz	1f
+	ret
+1:	pushq	%rdi
+	call	exos_wake
+	popq	%rdi
+	call	exos_yield
+	xorl	%eax, %eax
+	ret
+	.size	exos_hand, . - exos_hand
+
 /* int64_t exos_wake(uint32_t env) */
 	.globl	exos_wake
 	.type	exos_wake, @function

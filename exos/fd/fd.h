@@ -112,7 +112,9 @@ int64_t file_ioctl(struct file *f, uint32_t request, uint64_t argument);
  * was no place for the note. */
 #define FILE_POLL_FULL (1u << 31)
 uint32_t file_poll(struct file *f, bool note);
-void file_poll_done(struct file *f);          /* takes back what a noting file_poll left */
+void file_poll_done(struct file *f); /* takes back what a noting file_poll left */
+/* The ring of a pipe between processes: header, data behind it, bytes of data.  -EINVAL: none. */
+int file_ring(const struct file *f, void **shared, void **data, uint32_t *bytes);
 int64_t file_pipe_size(const struct file *f); /* -EBADF: no pipe */
 
 /* ---- for exec and memory mappings ---- */

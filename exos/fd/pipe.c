@@ -297,6 +297,17 @@ pipe_write(struct file *f, struct io *io)
 	return done || !io->left ? (int64_t)done : got;
 }
 
+int
+file_ring(const struct file *f, void **shared, void **data, uint32_t *bytes)
+{
+	if (!file_is_pipe(f) || f->host)
+		return -EINVAL;
+	*shared = f->ring.shared;
+	*data = f->ring.data;
+	*bytes = f->ring.size;
+	return 0;
+}
+
 uint32_t
 pipe_poll(struct file *f, bool note)
 {

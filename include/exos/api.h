@@ -46,6 +46,7 @@ struct exos_self {
 int64_t exos_self(struct exos_self *self);
 
 #include "ipc.h"
+#include "pipe.h"
 #include "sched.h"
 
 #ifdef __cplusplus
