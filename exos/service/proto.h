@@ -68,7 +68,7 @@ enum svc_op {
 			   rest and then SVC_START */
 	SVC_START,   /* a=pid: the child is complete (env_write done): run it */
 	SVC_ABANDON, /* a=pid: the child could not be made */
-	SVC_DETACH,  /* a child that was lent the caller's environment wants its own: as SVC_FORK; -ENXIO:
+	SVC_DETACH, /* a child that was lent the caller's environment wants its own: as SVC_FORK; -ENXIO:
 			what it uses is its own now, its parent is gone */
 	SVC_DETACHED, /* a=1: that environment is complete: run it, the caller is the parent again; 0: it
 			could not be made */

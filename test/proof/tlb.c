@@ -13,6 +13,7 @@
 #include "kernel/hold.c"
 #include "kernel/tlb.c"
 #include "kernel/range.c"
+#include "kernel/protect.c"
 
 #define FRAMES    (2 * AEGIS_HOLD_SPAN)
 #define DIRECTORY 100u
@@ -520,4 +521,84 @@ proof_tlb_protect(void)
 	REACH(st == AEGIS_OK && (now & ~old & AEGIS_PTE_WRITE));
 	REACH(st == AEGIS_NOT_HELD);
 	REACH(st == AEGIS_OK && (old & AEGIS_PTE_DIRTY) && !(now & AEGIS_PTE_DIRTY));
+}
+
+/* The short way, one page: what the long way would do, or nothing. */
+void
+proof_tlb_short(void)
+{
+	struct aegis_bind rec;
+	uint64_t old, now, other_old, seen;
+	uint32_t i = nondet_u32(), at, prot;
+	uint8_t hold;
+
+	state_any();
+	at = rec.va / PAGE % 512;
+	prot = rec.prot;
+	ASSUME(at < ENTRIES && i < ENTRIES && i != at);
+	spaces[0].table_last = table0;
+	spaces[0].table_last_va = rec.va | (AEGIS_LARGE_PAGE - 1);
+	old = table0[at];
+	other_old = table0[i];
+	entry_assume(0, old);
+	hold = old ? held(0, pte_pfn(old)) : 0;
+	ASSUME(IMPLIES(old & AEGIS_PTE_PRESENT, _hold_find(&spaces[0], pte_pfn(old))));
+	ASSUME(IMPLIES(old & AEGIS_PTE_WRITE, (hold & AEGIS_HOLD_WRITE) || hold_stripped(hold)));
+	ASSUME((old & ~(PTE_EVER | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY)) == 0);
+	seen = _page_change(&spaces[0], &rec);
+	now = table0[at];
+	PROVE(table0[i] == other_old, "no other entry changes");
+	PROVE(IMPLIES(!seen, now == old && rec.prot == prot), "a refusal changes nothing");
+	PROVE(IMPLIES(seen, seen == old), "what was seen is told");
+	PROVE(IMPLIES(!old, !now), "nothing gets bound");
+	PROVE((now & AEGIS_PTE_FRAME) == (old & AEGIS_PTE_FRAME), "the frame stays");
+	PROVE(((now ^ old) & ~(PTE_PROT_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY)) == 0,
+	      "only protection, accessed and dirty change");
+	PROVE(IMPLIES((now & AEGIS_PTE_WRITE) && !(old & AEGIS_PTE_WRITE), hold & AEGIS_HOLD_WRITE),
+	      "writable only by the right to write");
+	PROVE(IMPLIES(seen, now & AEGIS_PTE_NX), "never executable");
+	PROVE(IMPLIES(seen,
+		      (now & AEGIS_PTE_WRITE ? AEGIS_BIND_WRITE : 0u) == (prot & AEGIS_BIND_WRITE)),
+	      "as asked");
+	REACH(seen && (now & ~old & AEGIS_PTE_WRITE));
+	REACH(seen && (old & AEGIS_PTE_DIRTY) && !(now & AEGIS_PTE_DIRTY));
+	REACH(!seen && (old & AEGIS_PTE_PRESENT) && (prot & AEGIS_BIND_WRITE));
+}
+
+/* The short way over two entries side by side that get the right to write. */
+void
+proof_tlb_widen(void)
+{
+	struct change c = {~(PTE_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY),
+			   AEGIS_PTE_WRITE | AEGIS_PTE_NX, HOLD_RIGHTS};
+	uint64_t old[2], *pte, seen, done;
+	uint32_t at = nondet_u32();
+	uint8_t hold[2];
+
+	state_any();
+	ASSUME(at < ENTRIES - 1);
+	for (uint32_t j = 0; j < 2; j++) {
+		old[j] = table0[at + j];
+		entry_assume(0, old[j]);
+		hold[j] = old[j] ? held(0, pte_pfn(old[j])) : 0;
+		ASSUME(IMPLIES(old[j] & AEGIS_PTE_PRESENT,
+			       _hold_find(&spaces[0], pte_pfn(old[j]))));
+	}
+	pte = &table0[at];
+	seen = _entries_widen(&spaces[0], &pte, &table0[at + 2], &c);
+	done = (uint64_t)(pte - &table0[at]);
+	PROVE(done <= 2, "within the run");
+	for (uint32_t j = 0; j < 2; j++) {
+		uint64_t now = table0[at + j];
+
+		PROVE(IMPLIES(!old[j], !now), "nothing gets bound");
+		PROVE(IMPLIES(j >= done, now == old[j]), "behind the end nothing changes");
+		PROVE(IMPLIES((now & ~old[j]) & AEGIS_PTE_WRITE,
+			      (hold[j] & HOLD_RIGHTS) == HOLD_RIGHTS),
+		      "writable only by the right to write");
+		PROVE(IMPLIES(j < done, (seen & old[j]) == old[j]), "what was seen is told");
+		PROVE((now & AEGIS_PTE_FRAME) == (old[j] & AEGIS_PTE_FRAME), "the frame stays");
+	}
+	REACH(done == 2 && old[0] && old[1]);
+	REACH(done == 1);
 }
