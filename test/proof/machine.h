@@ -26,21 +26,25 @@ machine_cpus(void)
 	return AEGIS_CPUS;
 }
 
+/* A transfer by the entry code that is to be completed. */
+static void *machine_fast_caller, *machine_fast_sender;
+
 void *
 machine_caller(void)
 {
-	return NULL;
+	return machine_fast_caller;
 }
 
 void *
 machine_sender(void)
 {
-	return NULL;
+	return machine_fast_sender;
 }
 
 void
 machine_caller_clear(void)
 {
+	machine_fast_caller = machine_fast_sender = NULL;
 }
 
 void

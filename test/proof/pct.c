@@ -101,6 +101,18 @@ cpu_enter(struct env *e)
 }
 
 void
+cpu_relay(struct env *from, struct env *to)
+{
+	PROVE(to->number == now && from->number != now, "the time until now is another's");
+}
+
+void
+cpu_odd(struct env *e)
+{
+	e->odd = nondet_bool();
+}
+
+void
 cpu_ready(struct env *e)
 {
 	PROVE(held[e->number], "under its lock");
@@ -170,6 +182,7 @@ static void
 state_any(void)
 {
 	machine_me = 0;
+	machine_fast_caller = machine_fast_sender = NULL;
 	for (uint32_t i = 1; i < 4; i++) {
 		env_of(i)->number = i;
 		env_of(i)->page = page_of(i);
@@ -256,6 +269,41 @@ proof_pct_return(void)
 	      "an event during the call is not slept over");
 	REACH(env_of(self)->state == AEGIS_STATE_READY);
 	REACH(env_of(self)->state == AEGIS_STATE_SLEEPING);
+}
+
+/* The entry code has made a transfer: two are RUNNING here, and nothing links them yet. */
+void
+proof_pct_settle(void)
+{
+	uint32_t self, other = nondet_u32();
+	bool call = nondet_bool();
+	uint64_t rip;
+
+	state_any();
+	self = now;
+	ASSUME(other >= 1 && other <= 3 && other != self && !gone[other]);
+	ASSUME(!env_of(self)->caller && !env_of(self)->callee);
+	ASSUME(env_of(other)->state == AEGIS_STATE_READY && !env_of(other)->depth);
+	ASSUME(!env_of(other)->caller && !env_of(other)->callee);
+	env_of(other)->state = AEGIS_STATE_RUNNING;
+	rip = env_of(other)->regs.rip;
+	machine_fast_caller = call ? env_of(other) : NULL;
+	machine_fast_sender = call ? NULL : env_of(other);
+	transfer_settle();
+	PROVE(linked(), "links agree");
+	PROVE(!held[1] && !held[2] && !held[3], "no lock is left");
+	PROVE(!machine_caller() && !machine_sender(), "there is nothing left to complete");
+	PROVE(now == self && env_of(self)->state == AEGIS_STATE_RUNNING, "who was called goes on");
+	if (call)
+		PROVE(env_of(self)->caller == other && env_of(self)->lent == 0 &&
+			      env_of(other)->saved == SAVED_CALL && env_of(other)->regs.rip == rip &&
+			      env_of(other)->regs.rax == 0,
+		      "the caller waits for it, with the context it left");
+	else
+		PROVE(!env_of(self)->caller && env_of(other)->state == AEGIS_STATE_READY,
+		      "who sent waits for nobody");
+	REACH(call);
+	REACH(!call);
 }
 
 void
