@@ -74,19 +74,33 @@ waiter_note(uint32_t slots[RING_WAITERS])
 	return false;
 }
 
+/* Two slots at once: most are empty. */
+static uint64_t
+slots_pair(const uint32_t *slots)
+{
+	return __atomic_load_n((const uint64_t *)(const void *)slots, __ATOMIC_RELAXED);
+}
+
+static void
+slot_clear(uint32_t *slot, uint32_t self)
+{
+	uint32_t me = self;
+
+	if (__atomic_load_n(slot, __ATOMIC_RELAXED) == self)
+		__atomic_compare_exchange_n(slot, &me, 0, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
+}
+
 void
 waiter_clear_all(uint32_t slots[RING_WAITERS])
 {
-	uint32_t self = waiter_self(), me;
+	uint32_t self = waiter_self();
 
-	for (uint32_t i = 0; i < RING_WAITERS; i++) {
-		if (__atomic_load_n(&slots[i], __ATOMIC_RELAXED) != self)
+	for (uint32_t i = 0; i < RING_WAITERS; i += 2) {
+		if (!slots_pair(&slots[i]))
 			continue;
-		me = self;
-		__atomic_compare_exchange_n(&slots[i], &me, 0, false, __ATOMIC_RELAXED,
-					    __ATOMIC_RELAXED);
-		if (!ring_waiting(slots))
-			break;
+		slot_clear(&slots[i], self);
+		slot_clear(&slots[i + 1], self);
 	}
 }
 
@@ -94,19 +108,26 @@ waiter_clear_all(uint32_t slots[RING_WAITERS])
  * Whoever can wait for its wake until this processor is left stays in its slot until it runs: should this
  * process end before, the service finds it there, and wakes it.
  */
+static void
+slot_wake(uint32_t *slot)
+{
+	uint32_t word = __atomic_load_n(slot, __ATOMIC_RELAXED), env = ring_waiter_env(word);
+
+	if (!env || (env < AEGIS_ENVS && core_wake_soon(env, ring_waiter_cpu(word))))
+		return;
+	word = __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
+	env = ring_waiter_env(word);
+	if (env && env < AEGIS_ENVS)
+		core_wake(env);
+}
+
 void
 waiters_wake_all(uint32_t slots[RING_WAITERS])
 {
-	uint32_t word, env;
-
-	for (uint32_t i = 0; i < RING_WAITERS; i++) {
-		word = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
-		env = ring_waiter_env(word);
-		if (!env || (env < AEGIS_ENVS && core_wake_soon(env, ring_waiter_cpu(word))))
+	for (uint32_t i = 0; i < RING_WAITERS; i += 2) {
+		if (!slots_pair(&slots[i]))
 			continue;
-		word = __atomic_exchange_n(&slots[i], 0, __ATOMIC_ACQ_REL);
-		env = ring_waiter_env(word);
-		if (env && env < AEGIS_ENVS)
-			core_wake(env);
+		slot_wake(&slots[i]);
+		slot_wake(&slots[i + 1]);
 	}
 }
