@@ -82,7 +82,8 @@ copies_open(struct copies *c)
 
 	if (err)
 		return err;
-	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, c->pfn, c->n, RW);
+	/* Guaranteed: a fault here could not be mended. */
+	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, c->pfn, c->n, PINNED);
 	for (uint32_t i = 0; i < c->n && !err; i++)
 		memcpy((uint8_t *)copy_at(i) + c->skip[i], (void *)(c->va[i] + c->skip[i]),
 		       c->bytes[i]);

@@ -280,34 +280,31 @@ hot_note(struct vm *v, uint64_t va)
 }
 
 /*
- * va's page, present in frame `from`, gets a frame of its own with the same content.  The old one is
- * looked at through the window, because nothing else may be bound to it.
+ * va's page, present in frame `from`, gets a frame of its own with the same content.  The window is
+ * guaranteed; where the page itself is not bound, reading it is a fault inside this one, and harmless.
  */
 static int
 copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
 {
 	uint32_t from = from_entry & PAGE_PFN, pfn;
-	struct aegis_bind binds[2];
 	int err = core_frames_used(&pfn, 1);
 
 	if (err)
 		return err;
-	binds[0] = (struct aegis_bind){EXOS_COPY, from, AEGIS_BIND_READ};
-	binds[1] = (struct aegis_bind){va, pfn, page_prot(r, 0) | AEGIS_BIND_WRITE};
-	err = core_bind_each(AEGIS_SELF, control()->space, binds, 2);
-	if (err) {
-		core_unbind(EXOS_COPY, 1);
-		core_frames_free(&pfn, 1);
-		return err;
+	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, &pfn, 1,
+			AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED);
+	if (!err) {
+		memcpy((void *)EXOS_COPY, (void *)va, PAGE);
+		err = page_set(va, pfn, 0, page_prot(r, 0));
 	}
-	memcpy((void *)va, (void *)EXOS_COPY, PAGE);
 	core_unbind(EXOS_COPY, 1);
-	*page_entry(va, false) = PAGE_PRESENT | pfn;
-	if (!(from_entry & PAGE_FILE)) {
+	if (err) {
+		core_frames_free(&pfn, 1);
+	} else if (!(from_entry & PAGE_FILE)) {
 		core_frames_free(&from, 1);
 		hot_note(vm(), va);
 	}
-	return 0;
+	return err;
 }
 
 #define AROUND 32u /* pages of a file that are brought in at once: an aligned block */
