@@ -58,8 +58,9 @@
 
 /* Slots of the capability table, and gates. */
 #define EXOS_CAP_OWN      0u /* own name: frames, own environment; process: its user's name */
-#define EXOS_CAP_DOMAIN   1u /* process: CALL and WAKE of everybody in the domain */
+#define EXOS_CAP_DOMAIN   1u /* process: WAKE of everybody in the domain */
 #define EXOS_CAP_PEER     4u /* process: CALL of another, for as long as it takes to make a gate */
+#define EXOS_CAP_SERVICE  5u /* process: CALL of the service; service: its own name, to give that */
 #define EXOS_CAP_HOST     2u /* service: WAKE of the supervisor */
 #define EXOS_GATE_SERVICE 0u
 

@@ -544,7 +544,7 @@ process_start(void)
 	struct svc_first *first;
 	int err;
 
-	aegis_pct_bind(EXOS_CAP_DOMAIN, MAIL->service_env, EXOS_GATE_SERVICE);
+	aegis_pct_bind(EXOS_CAP_SERVICE, MAIL->service_env, EXOS_GATE_SERVICE);
 	process()->start_ns = core_now_ns();
 	limits_init(process());
 	err = (int)svc_call(&call);

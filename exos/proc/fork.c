@@ -263,7 +263,7 @@ child_begin(uint64_t clear_tid)
 {
 	struct process *p = process();
 
-	aegis_pct_bind(EXOS_CAP_DOMAIN, MAIL->service_env, EXOS_GATE_SERVICE);
+	aegis_pct_bind(EXOS_CAP_SERVICE, MAIL->service_env, EXOS_GATE_SERVICE);
 	vm_fork_child();
 	vm_tell();
 	signal_fork_child();
@@ -450,7 +450,7 @@ process_detach(void (*drop)(void *arg), void *arg)
 		return (int)result;
 	result = child_fill(&call, false);
 	if (result == CORE_CHILD) {
-		aegis_pct_bind(EXOS_CAP_DOMAIN, MAIL->service_env, EXOS_GATE_SERVICE);
+		aegis_pct_bind(EXOS_CAP_SERVICE, MAIL->service_env, EXOS_GATE_SERVICE);
 		vm_forget();
 		lent_forget();
 		return 0;

@@ -276,7 +276,6 @@ const void *kern_image(void);     /* the image as the service has it mapped, or 
 #define RIGHTS_OWN                                                                          \
 	(AEGIS_READ | AEGIS_WRITE | AEGIS_ALLOC | AEGIS_CONTROL | AEGIS_WAKE | AEGIS_CALL | \
 	 AEGIS_GRANT | AEGIS_SLICE | AEGIS_DERIVE)
-#define RIGHTS_DOMAIN (AEGIS_CALL | AEGIS_WAKE)
 
 /* ---- start.c ---- */
 int service_init(struct service *sv, struct host_page *host);

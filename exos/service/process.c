@@ -255,7 +255,9 @@ place_bind(struct service *sv, struct proc *p)
 	if (!err)
 		err = kern_grant(p->slot, p->env, RIGHTS_OWN, EXOS_CAP_OWN);
 	if (!err)
-		err = kern_grant(EXOS_CAP_OWN, p->env, RIGHTS_DOMAIN, EXOS_CAP_DOMAIN);
+		err = kern_grant(EXOS_CAP_OWN, p->env, AEGIS_WAKE, EXOS_CAP_DOMAIN);
+	if (!err)
+		err = kern_grant(EXOS_CAP_SERVICE, p->env, AEGIS_CALL, EXOS_CAP_SERVICE);
 	return err;
 }
 

@@ -61,7 +61,7 @@ space_make(struct domain *d)
 		return err;
 	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++)
 		rec[i] = (struct aegis_frame_rec){frames[i], 0};
-	st = aegis_space_create(d->slot, EXOS_BATCH_OFFSET, 0);
+	st = aegis_space_create(d->service_slot, EXOS_BATCH_OFFSET, 0);
 	if (st < 0) {
 		core_frames_free(frames, AEGIS_SPACE_FRAMES);
 		return core_error(st);
@@ -88,7 +88,7 @@ env_make(const struct super *s, struct domain *d, struct birth *b)
 		.node_limit = s->share[2],
 		.slice_limit = s->share[3],
 	};
-	st = aegis_env_create(d->slot, EXOS_BATCH_OFFSET);
+	st = aegis_env_create(d->service_slot, EXOS_BATCH_OFFSET);
 	if (st < 0) {
 		core_frames_free(frames, AEGIS_ENV_FRAMES);
 		return core_error(st);
@@ -293,6 +293,9 @@ grants_make(const struct domain *d)
 	int64_t st = aegis_cap_grant(d->slot, d->slot, d->env, NAME_RIGHTS, EXOS_CAP_OWN);
 
 	if (st >= 0)
+		st = aegis_cap_grant(d->service_slot, d->slot, d->env, AEGIS_CALL | AEGIS_GRANT,
+				     EXOS_CAP_SERVICE);
+	if (st >= 0)
 		st = aegis_cap_grant(EXOS_CAP_OWN, d->slot, d->env, AEGIS_WAKE, EXOS_CAP_HOST);
 	return error_of(st);
 }
@@ -319,6 +322,8 @@ domain_make(struct super *s, struct domain *d, struct birth *b)
 
 	b->step = "name";
 	err = error_of(aegis_cap_derive(EXOS_CAP_OWN, NAME_RIGHTS, d->slot));
+	if (!err)
+		err = error_of(aegis_cap_derive(d->slot, NAME_RIGHTS, d->service_slot));
 	if (err)
 		return err;
 	b->step = "space";
@@ -403,6 +408,7 @@ super_domain_start(struct super *s, uint32_t number)
 
 	d->number = number;
 	d->slot = SLOT_FIRST + number;
+	d->service_slot = SLOT_FIRST + CHANNEL_DOMAINS + number;
 	err = domain_make(s, d, &b);
 	if (err) {
 		core_log("exos: domain %u: no %s: error %d\n", number, b.step, -err);

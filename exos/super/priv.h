@@ -102,6 +102,8 @@ struct domain {
 	uint32_t number;
 	uint32_t state;
 	uint32_t slot; /* capability: the domain's name */
+	uint32_t
+		service_slot; /* below it: the service's environment and space, which processes may call */
 	uint32_t env, space;
 	uint32_t host_frame;
 	struct host_page *host;

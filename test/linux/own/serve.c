@@ -239,9 +239,49 @@ distrust(void)
 	exos_gate_close((uint32_t)gate);
 }
 
+#define PCT_BIND 0x4145001c
+
+/* Of a process made under another user: no capability of its opens `env` for a gate. */
+static int
+binds_nothing(uint32_t env)
+{
+	for (long cap = 0; cap < 64; cap++) {
+		long got = PCT_BIND, a = cap, b = (long)env, gate = 3;
+
+		__asm__ volatile("syscall"
+				 : "+a"(got), "+D"(a), "+S"(b), "+d"(gate)
+				 :
+				 : "rcx", "r11", "r8", "r9", "r10", "memory");
+		if (got >= 0)
+			return 0;
+	}
+	return 1;
+}
+
+static int
+other_user_binds(uint32_t env)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		if (setuid(1000))
+			_exit(2);
+		pid = fork();
+		if (!pid)
+			_exit(binds_nothing(env));
+		waitpid(pid, &status, 0);
+		_exit(WEXITSTATUS(status));
+	}
+	waitpid(pid, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
 static void
 refusals(void)
 {
+	struct exos_self self = {.size = sizeof(self)};
+
 	pid_t pid;
 	int gates = 0, status;
 
@@ -265,6 +305,8 @@ refusals(void)
 	}
 	waitpid(pid, &status, 0);
 	check("gates are not inherited, other users are not called", status == 0);
+	exos_self(&self);
+	check("nor by the kernel's own call", other_user_binds(self.env));
 	_exit(0);
 }
 
