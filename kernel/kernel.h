@@ -409,6 +409,17 @@ void revoke_given(struct env *e, uint32_t kind, uint32_t n);
 void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
 uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
 
+/* ---- check/check.c: in checked kernels ---- */
+#ifdef KERNEL_CHECKED
+void check_init(void);
+void check_exit(void); /* on the way to user mode, no lock held: now and then, all invariants */
+void check_report(void);
+#else
+#define check_init()   ((void)0)
+#define check_exit()   ((void)0)
+#define check_report() ((void)0)
+#endif
+
 /* ---- check/chaos.c: in kernels for tests, and on the host ---- */
 #if defined(KERNEL_CHAOS) || !defined(KERNEL_X86)
 extern bool chaos_on;

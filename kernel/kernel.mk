@@ -39,7 +39,8 @@ GCOV_CFLAGS = -fprofile-arcs -ftest-coverage -fprofile-info-section -fprofile-up
 KERNEL_LIBS = -lgcov
 endif
 ifdef CHECKED
-KERNEL_LOWER += check/account.c check/cap.c check/mem.c check/space.c
+KERNEL_LOWER += check/account.c check/cap.c check/check.c check/mem.c check/space.c
+KERNEL_VARIANT += -DKERNEL_CHECKED
 endif
 ifneq ($(UBSAN)$(KASAN)$(GCOV)$(CHECKED),)
 KERNEL_LOWER += check/chaos.c x86/step.c

@@ -307,6 +307,7 @@ kernel_main(uint64_t archive, uint64_t archive_size)
 	cpu_init();
 	chan_init();
 	chaos_init();
+	check_init();
 	boot_env_make(archive, archive_size);
 	log_print("aegis: %u processors, %u of %u frames free\n", machine_cpus(),
 		  system_page->free_frames, system_page->frames);

@@ -62,6 +62,7 @@ sys_power_off(uint32_t cap, uint32_t code)
 	if (code > 255)
 		return AEGIS_BAD_ARG;
 	chaos_report();
+	check_report();
 	log_print("power off, status %u\n", code);
 	machine_off(MACHINE_OFF_CLEAN);
 }

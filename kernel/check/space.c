@@ -176,6 +176,25 @@ refs_change(uint32_t n)
 	}
 }
 
+/* References that are not holdings: pins of areas, or the kernel's own use of the frame. */
+static uint32_t
+frame_own(uint32_t pfn)
+{
+	const struct frame *f = &frames[pfn];
+
+	switch (f->kind) {
+	case FRAME_NONE:
+	case FRAME_FREE:
+		return 0;
+	case FRAME_USER:
+		return f->link;
+	case FRAME_EXPOSED: /* an environment's page outlives it while somebody looks at it */
+		return !f->link || (env_table[f->link] && env_table[f->link]->exposed == pfn);
+	default:
+		return 1;
+	}
+}
+
 /* Frames have the references that holdings, areas and kernel objects make, and `under_way` others.
  */
 bool
@@ -187,9 +206,7 @@ hold_invariants(uint32_t under_way)
 	refs_change(UINT32_MAX);
 	for (uint32_t i = 0; i < frame_count; i++) {
 		const struct frame *f = &frames[i];
-		uint32_t own = f->kind == FRAME_USER                            ? f->link
-			       : f->kind == FRAME_FREE || f->kind == FRAME_NONE ? 0
-										: 1;
+		uint32_t own = frame_own(i);
 
 		if (atomic_load(&f->refs) < own || atomic_load(&f->refs) > own + under_way)
 			good = false;

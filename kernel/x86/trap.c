@@ -178,6 +178,7 @@ user_checked(struct regs *regs)
 static void
 user_leave(struct regs *regs)
 {
+	check_exit();
 	user_checked(regs);
 	if (__builtin_expect(chaos_stepping, 0))
 		step_leave(regs);

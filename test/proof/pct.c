@@ -296,8 +296,8 @@ proof_pct_settle(void)
 	PROVE(now == self && env_of(self)->state == AEGIS_STATE_RUNNING, "who was called goes on");
 	if (call)
 		PROVE(env_of(self)->caller == other && env_of(self)->lent == 0 &&
-			      env_of(other)->saved == SAVED_CALL && env_of(other)->regs.rip == rip &&
-			      env_of(other)->regs.rax == 0,
+			      env_of(other)->saved == SAVED_CALL &&
+			      env_of(other)->regs.rip == rip && env_of(other)->regs.rax == 0,
 		      "the caller waits for it, with the context it left");
 	else
 		PROVE(!env_of(self)->caller && env_of(other)->state == AEGIS_STATE_READY,
