@@ -409,35 +409,7 @@ void revoke_given(struct env *e, uint32_t kind, uint32_t n);
 void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
 uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
 
-/* ---- check/check.c: in checked kernels ---- */
-#ifdef KERNEL_CHECKED
-void check_init(void);
-void check_exit(void); /* on the way to user mode, no lock held: now and then, all invariants */
-void check_report(void);
-#else
-#define check_init()   ((void)0)
-#define check_exit()   ((void)0)
-#define check_report() ((void)0)
-#endif
-
-/* ---- check/chaos.c: in kernels for tests, and on the host ---- */
-#if defined(KERNEL_CHAOS) || !defined(KERNEL_X86)
-extern bool chaos_on;
-extern bool chaos_slow;     /* no short ways: chaos of either kind, or option slow=1 */
-extern bool chaos_stepping; /* option chaos_step: the machine calls the three below */
-void chaos_init(void);
-void chaos_report(void); /* to the log, at the end */
-#else
-enum { chaos_on, chaos_slow = 0, chaos_stepping = 0 };
-#define chaos_init()   ((void)0)
-#define chaos_report() ((void)0)
-#endif
-void chaos_step(struct regs *regs); /* at every entry, with the boot option chaos=SEED */
-/* An instruction of user mode is about to begin.  True: it lies in a range, come again at the next. */
-bool chaos_boundary(struct regs *regs);
-uint64_t chaos_range_start(uint32_t i); /* 0: there are fewer */
-/* A byte of the current environment's memory, NULL: not bound.  A guest's processor may write to it. */
-uint8_t *chaos_byte(uint64_t va);
+#include "check/check.h" /* in kernels for tests: invariants on the way out, chaos */
 
 /* ---- main.c, syscall.c, print.c ---- */
 extern char kernel_options[AEGIS_BOOT_OPTIONS]; /* the command line; filled before kernel_main */
