@@ -354,6 +354,7 @@ proof_tlb_fast(void)
 	uint64_t va = nondet_u64(), old[2], new[2], other_old;
 	uint32_t i = nondet_u32(), k = nondet_bool();
 	uint8_t giver[2], was;
+	const struct batch batch = {.at = (uint8_t *)rec, .size = sizeof(rec[0]), .left = 2};
 
 	state_any();
 	ASSUME(frame_count <= FRAMES && q < FRAMES && i < ENTRIES);
@@ -399,9 +400,9 @@ proof_tlb_fast(void)
 		ASSUME(rec[0].prot == prot && rec[1].prot == prot);
 		ASSUME(rec[0].va % PAGE == 0 && rec[1].va == rec[0].va + PAGE);
 		ASSUME(rec[1].pfn == rec[0].pfn + 1);
-		n = _run_fast(&w, NULL, rec[0].va, rec[0].pfn, 2, to);
+		n = _pages_fast(&w, rec[0].va, rec[0].pfn, 2);
 	} else {
-		n = _run_fast(&w, (const uint8_t *)rec, 0, 0, 2, to);
+		n = _batch_fast(&w, &batch);
 	}
 	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins,
 	      "guarantees are bounded");
