@@ -235,7 +235,7 @@ child_end(struct child *c)
 bool
 child_wait(struct child *c, uint32_t state)
 {
-	uint64_t end = tsc() + ticks(10000000000ul);
+	uint64_t end = tsc() + ticks(HANG);
 
 	while (env_info(c->env)->state != state) {
 		if (tsc() > end)

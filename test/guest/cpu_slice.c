@@ -125,12 +125,12 @@ TEST(cpu_slice_end)
 	a = spawn_on(spinner, 0, cpu, 0);
 	b = spawn_on(spinner, 0, cpu, 0);
 	require(wait_for(&started, 2));
-	rest(100000000);
-	check(a->g->slices >= 3);
-	check(b->g->slices >= 3);
+	check(wait_for(&a->g->slices, 3));
+	check(wait_for(&b->g->slices, 3));
 	check(env_page(a->g)->time_tsc > 0);
 	check_is(env_page(a->g)->slice, AEGIS_ANY);
-	check(env_page(a->g)->forced <= 3); /* the machine itself may stand still for so long */
+	/* The machine itself may stand still for long, but not each time. */
+	check(env_page(a->g)->forced < a->g->slices);
 	stop = 1;
 	child_join(a);
 	child_join(b);

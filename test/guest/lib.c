@@ -116,7 +116,7 @@ relax_or_yield(void)
 bool
 wait_for(volatile uint32_t *word, uint32_t value)
 {
-	uint64_t end = tsc() + ticks(10000000000ul);
+	uint64_t end = tsc() + ticks(HANG);
 
 	while (*word < value) {
 		if (tsc() > end)
