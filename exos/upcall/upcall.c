@@ -31,6 +31,24 @@ page_fault(uint64_t addr, uint64_t error)
 	return -EFAULT;
 }
 
+/*
+ * The same, when frames may come back: a process that ends gives them up in steps, while those who waited for
+ * it run already.
+ */
+#define PATIENCE_NS 200000000ul
+static int
+page_fault_patient(uint64_t addr, uint64_t error)
+{
+	int err = page_fault(addr, error);
+	uint64_t until = err == -ENOMEM ? core_now_ns() + PATIENCE_NS : 0;
+
+	while (err == -ENOMEM && core_now_ns() < until) {
+		core_yield();
+		err = page_fault(addr, error);
+	}
+	return err;
+}
+
 static bool
 in_copy(uint64_t rip)
 {
@@ -145,7 +163,7 @@ upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 	if ((library || !(control()->fault_fast >> f->cause & 1)) && program_asked(f, library))
 		return;
 	if (f->cause == AEGIS_CAUSE_PAGE) {
-		err = page_fault(f->addr, f->error);
+		err = page_fault_patient(f->addr, f->error);
 		if (err == 0)
 			return;
 	}
