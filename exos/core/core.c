@@ -34,8 +34,7 @@ _Static_assert(offsetof(struct control, light_rsp) == CONTROL_LIGHT, "assembly")
 _Static_assert(offsetof(struct control, fault_handler) == CONTROL_FAULT, "assembly");
 _Static_assert(offsetof(struct control, fault_fast) == CONTROL_FAST, "assembly");
 _Static_assert(offsetof(struct control, soon) == CONTROL_SOON, "assembly");
-_Static_assert((uint64_t)CORE_STATE == VECTOR_AREA && !offsetof(struct core_state, vector),
-	       "assembly");
+_Static_assert(CORE_STATE_AT == VECTOR_AREA && !offsetof(struct core_state, vector), "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, cause) == FRAME_CAUSE, "assembly");

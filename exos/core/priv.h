@@ -32,8 +32,8 @@ struct core_state {
 };
 
 #define CORE_STATE_PAGES 2u
-#define CORE_STATE \
-	((struct core_state *)(EXOS_PRIVATE + (EXOS_PRIVATE_PAGES - CORE_STATE_PAGES) * AEGIS_PAGE))
+#define CORE_STATE_AT    (EXOS_PRIVATE + (EXOS_PRIVATE_PAGES - CORE_STATE_PAGES) * AEGIS_PAGE)
+#define CORE_STATE       ((struct core_state *)CORE_STATE_AT)
 _Static_assert(sizeof(struct core_state) <= CORE_STATE_PAGES * 4096, "fits its pages");
 
 /* upcall.S */

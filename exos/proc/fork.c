@@ -112,7 +112,7 @@ heap_copy(struct child *c)
 {
 	const struct core_state *own = CORE_STATE;
 	struct copies *copies = c->copies;
-	uint32_t page[EXOS_COPY_PAGES];
+	uint32_t page[EXOS_COPY_PAGES] = {0};
 	int err = 0;
 
 	for (uint32_t i = 0; i <= EXOS_HEAP_PAGES && !err; i++) {
