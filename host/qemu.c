@@ -49,7 +49,10 @@ qemu_program(void)
 	return found;
 }
 
-/* The kernel's command line: which library OS, and what developers add. */
+/*
+ * The kernel's command line: which library OS, what developers add, and of microvm, where neither ports
+ * nor firmware are, at which addresses QEMU has PCI's configuration space and a window for registers.
+ */
 static char *
 kernel_line(const struct options *options, bool probe)
 {
@@ -59,6 +62,8 @@ kernel_line(const struct options *options, bool probe)
 		text_print(&line, "probe");
 	else
 		text_print(&line, "libos=%s", options->libos);
+	if (strcmp(options->machine, "microvm") == 0)
+		text_print(&line, " ecam=0xe0000000 window=0xc0000000");
 	for (size_t i = 0; i < options->kernel_options.count; i++)
 		text_print(&line, " %s", options->kernel_options.items[i]);
 	if (line.count > COMMAND_LINE)

@@ -8,11 +8,11 @@
 /* ---- pci.c ---- */
 struct pci_function {
 	uint8_t bus, slot, function;
-	uint32_t name; /* device and vendor */
 };
 
-uint32_t pci_read(const struct pci_function *f, uint32_t offset);      /* offset: a multiple of 4 */
-const struct pci_function *pci_find(uint16_t vendor, uint16_t device); /* the first; NULL: none */
+uint32_t pci_read(const struct pci_function *f, uint32_t offset); /* offset: a multiple of 4 */
+bool pci_find(uint16_t vendor, uint16_t device,
+	      struct pci_function *f); /* the first; false: none */
 /* Next capability `id` after offset `from` (0: the first); 0: none. */
 uint32_t pci_capability(const struct pci_function *f, uint8_t id, uint32_t from);
 /* Registers [offset, offset + length) of memory register n, mapped; NULL: not there. */

@@ -2,9 +2,10 @@
 /*
  * PCI configuration, at boot only.
  *
- * Owns: the way to configuration space (ECAM where ACPI names it, else the two ports), and
- * addresses for registers that no firmware has placed, which come from the host bridge's windows
- * (acpi.c).
+ * Owns: the way to configuration space, which is the two ports of every PC.  A machine that has neither
+ * these nor a firmware which places registers is described by who starts it, with two options: ecam=ADDRESS
+ * is where configuration space lies in memory, window=ADDRESS where the addresses begin, up to that, which
+ * nobody else gives to registers.
  *
  * 1. Configuration space is the kernel's alone; after boot nobody uses it.
  * 2. A device's numbers are not believed: capability lists are followed for a bounded number of
@@ -29,99 +30,82 @@
 #define MSIX_MASK_ALL    0x40000000u
 #define CAPABILITIES_MAX 48
 #define BRIDGES          8u /* one behind the other, that are followed */
-#define FUNCTIONS        64u
+#define BUSES            256ul
 
 static volatile uint8_t *ecam;
-static struct pci_function functions[FUNCTIONS];
-static uint32_t function_count;
-static uint64_t place_next[4]; /* in each of acpi.windows */
+static uint64_t place_next, place_end; /* for registers */
 
 /* ---- access ---- */
 
+/* By memory: the register itself.  By ports: NULL, and the data port is the register. */
 static volatile uint32_t *
-ecam_at(const struct pci_function *f, uint32_t offset)
+config_at(const struct pci_function *f, uint32_t offset)
 {
-	if (!ecam || f->bus < acpi.ecam.first || f->bus > acpi.ecam.last)
-		return NULL;
-	return (volatile uint32_t *)(ecam + ((uint64_t)(f->bus - acpi.ecam.first) << 20) +
-				     ((uint32_t)f->slot << 15) + ((uint32_t)f->function << 12) +
-				     offset);
-}
+	uint32_t at = (uint32_t)f->bus << 16 | (uint32_t)f->slot << 11 | (uint32_t)f->function << 8;
 
-static void
-port_select(const struct pci_function *f, uint32_t offset)
-{
-	outl(ADDRESS_PORT, 1u << 31 | (uint32_t)f->bus << 16 | (uint32_t)f->slot << 11 |
-				   (uint32_t)f->function << 8 | offset);
+	if (ecam)
+		return (volatile uint32_t *)(ecam + ((uint64_t)at << 4) + offset);
+	outl(ADDRESS_PORT, 1u << 31 | at | offset);
+	return NULL;
 }
 
 uint32_t
 pci_read(const struct pci_function *f, uint32_t offset)
 {
-	volatile uint32_t *p = ecam_at(f, offset);
+	volatile uint32_t *p = config_at(f, offset);
 
-	if (p)
-		return *p;
-	if (ecam)
-		return ~0u;
-	port_select(f, offset);
-	return inl(DATA_PORT);
+	return p ? *p : inl(DATA_PORT);
 }
 
 static void
 pci_write(const struct pci_function *f, uint32_t offset, uint32_t value)
 {
-	volatile uint32_t *p = ecam_at(f, offset);
+	volatile uint32_t *p = config_at(f, offset);
 
-	if (p) {
+	if (p)
 		*p = value;
-	} else if (!ecam) {
-		port_select(f, offset);
+	else
 		outl(DATA_PORT, value);
-	}
 }
 
 /* ---- enumeration ---- */
 
-/* Notes every function below a bus, `deep` bridges down. */
-static void
-enumerate(uint8_t bus, uint32_t deep)
-{
-	for (uint32_t i = 0; i < 256 && function_count < FUNCTIONS; i++) {
-		struct pci_function f = {bus, (uint8_t)(i / 8), i % 8, 0};
-		uint32_t header, buses;
-
-		f.name = pci_read(&f, 0);
-		header = pci_read(&f, PCI_HEADER) >> 16;
-		if (f.name != ~0u) {
-			functions[function_count++] = f;
-			buses = pci_read(&f, PCI_BUSES) >> 8 & 0xff;
-			/* Bus numbers grow downwards, so that the walk ends. */
-			if ((header & 0x7f) == 1 && buses > bus && deep < BRIDGES)
-				enumerate((uint8_t)buses, deep + 1);
-		}
-		if (!f.function && (f.name == ~0u || !(header & 0x80)))
-			i += 7; /* it has no other functions */
-	}
-}
-
 void
 pci_init(void)
 {
-	if (acpi.ecam.address)
-		ecam = mmu_device(acpi.ecam.address,
-				  ((uint64_t)(acpi.ecam.last - acpi.ecam.first) + 1) << 20);
-	enumerate(acpi.ecam.first, 0);
+	place_next = option_number("window", 0);
+	place_end = option_number("ecam", 0);
+	if (place_end)
+		ecam = mmu_device(place_end, BUSES << 20);
 }
 
-const struct pci_function *
-pci_find(uint16_t vendor, uint16_t device)
+/* Looks at every function below a bus, `deep` bridges down, until one has this name. */
+static bool
+find_below(uint8_t bus, uint32_t deep, uint32_t name, struct pci_function *f)
 {
-	for (uint32_t i = 0; i < function_count; i++) {
-		if (functions[i].name == ((uint32_t)device << 16 | vendor))
-			return &functions[i];
+	for (uint32_t i = 0; i < 256; i++) {
+		uint32_t found, header, buses;
+
+		*f = (struct pci_function){bus, (uint8_t)(i / 8), i % 8};
+		found = pci_read(f, 0);
+		if (found == name)
+			return true;
+		header = pci_read(f, PCI_HEADER) >> 16;
+		buses = pci_read(f, PCI_BUSES) >> 8 & 0xff;
+		/* Bus numbers grow downwards, so that the walk ends. */
+		if (found != ~0u && (header & 0x7f) == 1 && buses > bus && deep < BRIDGES &&
+		    find_below((uint8_t)buses, deep + 1, name, f))
+			return true;
+		if (i % 8 == 0 && (found == ~0u || !(header & 0x80)))
+			i += 7; /* it has no other functions */
 	}
-	return NULL;
+	return false;
+}
+
+bool
+pci_find(uint16_t vendor, uint16_t device, struct pci_function *f)
+{
+	return find_below(0, 0, (uint32_t)device << 16 | vendor, f);
 }
 
 uint32_t
@@ -181,52 +165,20 @@ bar_read(const struct pci_function *f, uint32_t n, struct bar *bar)
 	return bar->size && !(bar->size & (bar->size - 1));
 }
 
-/* The places still free in each window begin behind the registers that some function has there. */
-static void
-places_find(void)
-{
-	for (uint32_t w = 0; w < acpi.window_count; w++)
-		place_next[w] = acpi.windows[w].low;
-	for (uint32_t i = 0; i < function_count * 6; i++) {
-		const struct pci_function *f = &functions[i / 6];
-		bool bridge = (pci_read(f, PCI_HEADER) >> 16 & 0x7f) != 0;
-		struct bar bar;
-
-		if ((bridge && i % 6 > 1) || !bar_read(f, i % 6, &bar))
-			continue;
-		for (uint32_t w = 0; w < acpi.window_count; w++) {
-			if (bar.address >= acpi.windows[w].low &&
-			    bar.address <= acpi.windows[w].high &&
-			    bar.address + bar.size > place_next[w])
-				place_next[w] = bar.address + bar.size;
-		}
-		i += bar.wide;
-	}
-}
-
 static bool
 bar_place(const struct pci_function *f, uint32_t n, struct bar *bar)
 {
-	if (!place_next[0])
-		places_find();
-	for (uint32_t w = 0; w < acpi.window_count; w++) {
-		uint64_t at = (place_next[w] + bar->size - 1) & ~(bar->size - 1);
+	uint64_t at = (place_next + bar->size - 1) & ~(bar->size - 1);
 
-		/* The range of configuration space is named, too, but is not passed on. */
-		if (acpi.ecam.address >= acpi.windows[w].low &&
-		    acpi.ecam.address <= acpi.windows[w].high)
-			continue;
-		if (at < place_next[w] || at > acpi.windows[w].high ||
-		    bar->size - 1 > acpi.windows[w].high - at || (!bar->wide && at >> 32))
-			continue;
-		place_next[w] = at + bar->size;
-		pci_write(f, PCI_BARS + 4 * n, (uint32_t)at);
-		if (bar->wide)
-			pci_write(f, PCI_BARS + 4 * n + 4, (uint32_t)(at >> 32));
-		bar->address = at;
-		return true;
-	}
-	return false;
+	if (!place_next || at < place_next || at > place_end || bar->size > place_end - at ||
+	    (!bar->wide && (at + bar->size - 1) >> 32))
+		return false;
+	place_next = at + bar->size;
+	pci_write(f, PCI_BARS + 4 * n, (uint32_t)at);
+	if (bar->wide)
+		pci_write(f, PCI_BARS + 4 * n + 4, (uint32_t)(at >> 32));
+	bar->address = at;
+	return true;
 }
 
 volatile void *

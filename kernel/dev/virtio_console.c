@@ -20,17 +20,16 @@ static bool present;
 void
 virtio_console_init(void)
 {
-	const struct pci_function *f = pci_find(VIRTIO_VENDOR, CONSOLE_MODERN);
+	struct pci_function f;
 
-	if (!f)
-		f = pci_find(VIRTIO_VENDOR, CONSOLE_TRANSIT);
-	if (!f)
+	if (!pci_find(VIRTIO_VENDOR, CONSOLE_MODERN, &f) &&
+	    !pci_find(VIRTIO_VENDOR, CONSOLE_TRANSIT, &f))
 		return;
-	if (!virtio_open(&device, f) || !pci_message(f, VECTOR_CHAN) ||
+	if (!virtio_open(&device, &f) || !pci_message(&f, VECTOR_CHAN) ||
 	    !virtio_queue_open(&device, &queues[0], 0) ||
 	    !virtio_queue_open(&device, &queues[1], 1)) {
-		log_print("chan: the console at %02x:%02x.%u cannot be used\n", f->bus, f->slot,
-			  f->function);
+		log_print("chan: the console at %02x:%02x.%u cannot be used\n", f.bus, f.slot,
+			  f.function);
 		return;
 	}
 	virtio_start(&device);

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the firmware's tables say: processors, interrupt controllers, timer, PCI, power.
+ * What the firmware's tables say: processors, interrupt controllers, timer, power.
  *
  * Owns: struct acpi, filled once at boot.
  *
  * 1. No length or offset of a table is believed before it is checked against the table's own
  * length, and that against TABLE_MAX; a table with a wrong checksum is not used.
- * 2. AML is not interpreted.  Two constant objects are found by their encoding: the package _S5_,
- * and the address ranges that the PCI host bridge passes on, which are only needed where no
- * firmware has placed the devices' registers.
+ * 2. AML is not interpreted.  One constant object is found by its encoding: the package _S5_.
  * 3. Without tables there is one processor and no power-off; the kernel still runs.
  */
 #include "x86.h"
@@ -116,20 +114,7 @@ madt_read(const uint8_t *t, uint32_t length)
 	}
 }
 
-static void
-mcfg_read(const uint8_t *t, uint32_t length)
-{
-	for (uint32_t at = 44; at <= length && length - at >= 16; at += 16) {
-		if (read16(t + at + 8) != 0 || t[at + 11] < t[at + 10])
-			continue; /* segment 0 is enough */
-		acpi.ecam.address = number(t + at, 8);
-		acpi.ecam.first = t[at + 10];
-		acpi.ecam.last = t[at + 11];
-		return;
-	}
-}
-
-/* ---- what the DSDT has as constants ---- */
+/* ---- what the DSDT has as a constant ---- */
 
 /* A byte constant at p, which at most `room` bytes hold: its length, 0 for anything else. */
 static uint32_t
@@ -169,77 +154,7 @@ sleep_find(const uint8_t *t, uint32_t length)
 	}
 }
 
-static void
-window_add(uint64_t low, uint64_t high, uint64_t size)
-{
-	if (low < 0x1000000 || high < low || high - low + 1 != size || (low & (PAGE - 1)) ||
-	    memory_usable(low, 1) || acpi.window_count == 4)
-		return;
-	acpi.windows[acpi.window_count++] = (struct acpi_window){low, high};
-}
-
-/*
- * Address space descriptors of type memory, producer, not translated (ACPI 6.4, section 6.4.3.5): behind
- * six bytes granularity, lowest, highest, translation and length, all of one size.
- */
-static void
-windows_find(const uint8_t *t, uint32_t length)
-{
-	for (uint32_t i = HEADER; i < length; i++) {
-		uint32_t size = t[i] == 0x87 ? 4 : t[i] == 0x8a ? 8 : 0;
-		const uint8_t *p = t + i + 6;
-
-		if (size && length - i >= 6 + 5 * size && read16(t + i + 1) == 3 + 5 * size &&
-		    t[i + 3] == 0 && !number(p + 3 * size, size))
-			window_add(number(p + size, size), number(p + 2 * size, size),
-				   number(p + 4 * size, size));
-	}
-}
-
-/* Name (_CBA, n) or Method (_CBA) { Return (n) }: configuration space of the host bridge. */
-static void
-bridge_find(const uint8_t *t, uint32_t length)
-{
-	for (uint32_t i = HEADER; i + 16 <= length; i++) {
-		const uint8_t *p = t + i + 4;
-
-		if (memcmp(t + i, "_CBA", 4) != 0)
-			continue;
-		if (p[1] == 0xa4)
-			p += 2; /* flags of the method, return */
-		if (p[0] == 0x0c)
-			acpi.ecam.address = read32(p + 1);
-		else if (p[0] == 0x0e && i + 4 + 2 + 9 <= length)
-			acpi.ecam.address = number(p + 1, 8);
-		else
-			continue;
-		/* Its buses follow in _CRS, as a word descriptor of that type. */
-		for (i += 4; i + 16 <= length; i++) {
-			if (t[i] == 0x88 && read16(t + i + 1) == 13 && t[i + 3] == 2 &&
-			    t[i + 11] == 0 && t[i + 9] == 0 && t[i + 10] >= t[i + 8]) {
-				acpi.ecam.first = t[i + 8];
-				acpi.ecam.last = t[i + 10];
-				return;
-			}
-		}
-	}
-}
-
 /* ---- fixed hardware ---- */
-
-static void
-dsdt_read(uint64_t address)
-{
-	uint32_t length;
-	const uint8_t *t = table_map(address, &length);
-
-	if (!t)
-		return;
-	sleep_find(t, length);
-	windows_find(t, length);
-	if (!acpi.ecam.address)
-		bridge_find(t, length);
-}
 
 /* A byte register in ports, or in memory: then it is mapped now, and its address replaced. */
 static struct acpi_address
@@ -256,8 +171,9 @@ register_at(const uint8_t *p)
 static void
 fadt_read(const uint8_t *t, uint32_t length)
 {
-	uint32_t flags;
-	uint64_t dsdt;
+	uint32_t flags, dsdt_length;
+	const uint8_t *dsdt;
+	uint64_t at;
 
 	if (length < 116)
 		return;
@@ -280,8 +196,10 @@ fadt_read(const uint8_t *t, uint32_t length)
 		acpi.reset_value = t[128];
 		acpi.reset_known = true;
 	}
-	dsdt = length >= 148 ? number(t + 140, 8) : 0;
-	dsdt_read(dsdt ? dsdt : read32(t + 40));
+	at = length >= 148 ? number(t + 140, 8) : 0;
+	dsdt = table_map(at ? at : read32(t + 40), &dsdt_length);
+	if (dsdt)
+		sleep_find(dsdt, dsdt_length);
 }
 
 static void
@@ -296,8 +214,6 @@ table_read(uint64_t address)
 		madt_read(t, length);
 	else if (memcmp(t, "FACP", 4) == 0)
 		fadt_read(t, length);
-	else if (memcmp(t, "MCFG", 4) == 0)
-		mcfg_read(t, length);
 }
 
 void

@@ -193,14 +193,6 @@ struct acpi {
 	uint8_t reset_value;
 	uint8_t century; /* RTC register, 0: none */
 	bool rtc_absent;
-	struct {
-		uint64_t address;
-		uint8_t first, last; /* buses */
-	} ecam;
-	struct acpi_window {
-		uint64_t low, high;
-	} windows[4]; /* of the host bridge, for memory registers nobody placed */
-	uint32_t window_count;
 };
 extern struct acpi acpi;
 void acpi_init(uint64_t rsdp); /* physical address, 0: the loader gave none */

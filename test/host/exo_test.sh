@@ -394,7 +394,8 @@ failures() {
 		grep -qx "tcg,thread=multi" "$TMP/args" && grep -qx -- "-foo" "$TMP/args" &&
 		command_line --icount $P && grep -qx "shift=0,sleep=off" "$TMP/args" &&
 		grep -qx "tcg,thread=single" "$TMP/args" && [ "$(grep -A1 -x -- -smp "$TMP/args" | tail -1)" = 1 ] &&
-		command_line --libos other --machine microvm $P && grep -qx "libos=other" "$TMP/args" &&
+		command_line --libos other --machine microvm $P &&
+		grep -qx "libos=other ecam=0x[0-9a-f]* window=0x[0-9a-f]*" "$TMP/args" &&
 		grep -q "^microvm,pcie=on" "$TMP/args"'
 	check '--gdb waits and prints the command to attach' '
 		FAKE_QEMU_ARGS=$TMP/args FAKE_QEMU_N=0 play two --gdb $P 2>"$TMP/err" >/dev/null &&
