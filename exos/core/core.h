@@ -121,24 +121,48 @@ core_run_add(struct aegis_bind *last, uint64_t va, uint32_t pfn, uint32_t prot)
 }
 /* A record a page or run, anywhere: va and prot from the array. */
 int core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uint32_t n);
-/* Bindings gathered for one space, pages that follow each other as runs. */
-#define CORE_BINDS 128u
+/*
+ * Bindings gathered for one space, pages that follow each other as runs.  For a new space they bring the page
+ * tables with them, so that no call fails for want of one.
+ */
+#define CORE_BINDS  128u
+#define CORE_TABLES 16u
 struct core_binds {
 	uint32_t cap, space, n;
+	uint32_t
+		tables; /* that the new space is known to have, at[]; CORE_TABLES: not new, or too many */
+	uint64_t region;             /* that was looked at last */
+	uint64_t table[CORE_TABLES]; /* regions: address / AEGIS_LARGE_PAGE */
 	struct aegis_bind at[CORE_BINDS];
 };
+/* For a space that has no tables but one for `table` (an address; 0: none at all). */
+void core_binds_new(struct core_binds *b, uint32_t cap, uint32_t space, uint64_t table);
+/* For any other space. */
+static inline void
+core_binds_start(struct core_binds *b, uint32_t cap, uint32_t space)
+{
+	b->cap = cap;
+	b->space = space;
+	b->n = 0;
+	b->tables = CORE_TABLES;
+}
 int core_binds_flush(struct core_binds *b);
+int core_binds_table(struct core_binds *b,
+		     uint64_t va); /* if the region of va wants one: adds it */
 /* `more` further pages follow va, and frames pfn.  0, or the error of a flush that was due. */
 static inline int
 core_binds_add(struct core_binds *b, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t more)
 {
 	int err = 0;
 
-	if (!more && b->n && core_run_add(&b->at[b->n - 1], va, pfn, prot))
+	if (b->tables < CORE_TABLES && va / AEGIS_LARGE_PAGE != b->region)
+		err = core_binds_table(b, va);
+	else if (!more && b->n && core_run_add(&b->at[b->n - 1], va, pfn, prot))
 		return 0;
-	if (b->n == CORE_BINDS)
+	if (b->n == CORE_BINDS && !err)
 		err = core_binds_flush(b);
-	b->at[b->n++] = (struct aegis_bind){va, pfn, prot | AEGIS_BIND_MORE(more)};
+	if (!err)
+		b->at[b->n++] = (struct aegis_bind){va, pfn, prot | AEGIS_BIND_MORE(more)};
 	return err;
 }
 int core_unbind(uint64_t va, uint32_t n); /* own space; pages not bound are skipped */

@@ -250,6 +250,15 @@ core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n)
 	return frames_each(call_unshare, cap, space, pfns, n, 0);
 }
 
+/* The frame in the side records, so that a batch may be under way. */
+static void
+side_free(uint32_t pfn)
+{
+	*SIDE_FRAME = (struct aegis_frame_rec){pfn, 0};
+	while (aegis_mem_free(SIDE_OFFSET, 1) == AEGIS_AGAIN)
+		;
+}
+
 /* Submits n records of the batch; supplies what is missing. */
 static int
 binds_submit(uint32_t cap, uint32_t space, uint32_t n)
@@ -270,6 +279,10 @@ binds_submit(uint32_t cap, uint32_t space, uint32_t n)
 		}
 		if (st == AEGIS_AGAIN)
 			continue;
+		if (st == AEGIS_IN_USE && BATCH_BINDS[done].prot & AEGIS_BIND_TABLE) {
+			side_free(BATCH_BINDS[done++].pfn);
+			continue;
+		}
 		if (st != AEGIS_NEED_TABLE)
 			return core_error(st);
 		st = tables_supply(cap, space, BATCH_BINDS[done].va);
@@ -302,9 +315,54 @@ int
 core_binds_flush(struct core_binds *b)
 {
 	uint32_t n = b->n;
+	int err = n ? core_bind_each(b->cap, b->space, b->at, n) : 0;
 
 	b->n = 0;
-	return n ? core_bind_each(b->cap, b->space, b->at, n) : 0;
+	/* Frames of tables that were not taken; for those that were this does nothing. */
+	for (uint32_t i = 0; i < n && err; i++) {
+		if (b->at[i].prot & AEGIS_BIND_TABLE)
+			side_free(b->at[i].pfn);
+	}
+	return err;
+}
+
+void
+core_binds_new(struct core_binds *b, uint32_t cap, uint32_t space, uint64_t table)
+{
+	core_binds_start(b, cap, space);
+	b->region = b->table[0] = table / AEGIS_LARGE_PAGE;
+	b->tables = table != 0;
+}
+
+int
+core_binds_table(struct core_binds *b, uint64_t va)
+{
+	uint64_t region = va / AEGIS_LARGE_PAGE;
+	uint32_t level = 3;
+	int err = 0;
+
+	b->region = region;
+	for (uint32_t i = 0; i < b->tables; i++) {
+		uint64_t differ = region ^ b->table[i];
+
+		if (!differ)
+			return 0;
+		if (differ < 1u << 9)
+			level = 1;
+		else if (differ < 1u << 18 && level > 2)
+			level = 2;
+	}
+	b->table[b->tables++] = region;
+	if (b->n + level > CORE_BINDS)
+		err = core_binds_flush(b);
+	if (CORE_STATE->spares < level)
+		core_spares_fill();
+	/* Without frames the binding will say so. */
+	for (; level && !err && CORE_STATE->spares; level--)
+		b->at[b->n++] =
+			(struct aegis_bind){va & ~((1ul << (12 + 9 * level)) - 1), spare_take(),
+					    AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(level)};
+	return err;
 }
 
 int

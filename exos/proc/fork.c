@@ -31,6 +31,8 @@
 #define RW       (AEGIS_BIND_READ | AEGIS_BIND_WRITE)
 #define PINNED   (RW | AEGIS_BIND_GUARANTEED)
 #define MAPPINGS 64u
+/* Copies of area, private pages and hot ones: the rest of the window is for the heap. */
+#define STATE_PAGES (EXOS_AREA_PAGES + PROCESS_PAGES + CORE_STATE_PAGES + HOT_PAGES)
 
 /* Pages of the child that are made of pages of the parent: as many as the window has. */
 struct copies {
@@ -106,27 +108,36 @@ copies_close(struct child *c, int err)
 	return err;
 }
 
-/* The pages of the private heap that are in use. */
+/* The frames of the first n copies, which are of pages of the heap. */
+static void
+heap_note(struct child *c, uint32_t n)
+{
+	const struct copies *copies = c->copies;
+
+	for (uint32_t i = 0; i < n; i++)
+		c->heap[(copies->va[i] - EXOS_HEAP) / AEGIS_PAGE] = copies->pfn[i];
+}
+
+/* The pages of the private heap that are in use, but for those that leave room for the state. */
 static int
 heap_copy(struct child *c)
 {
 	const struct core_state *own = CORE_STATE;
 	struct copies *copies = c->copies;
-	uint32_t page[EXOS_COPY_PAGES] = {0};
 	int err = 0;
 
-	for (uint32_t i = 0; i <= EXOS_HEAP_PAGES && !err; i++) {
-		if (i == EXOS_HEAP_PAGES || copies->n == EXOS_COPY_PAGES) {
-			err = copies_open(copies);
-			for (uint32_t k = 0; k < copies->n && !err; k++)
-				c->heap[page[k]] = copies->pfn[k];
-			err = copies_close(c, err);
+	for (uint32_t i = 0; i < EXOS_HEAP_PAGES; i += 64) {
+		for (uint64_t map = own->heap_map[i / 64]; map && !err; map &= map - 1) {
+			uint32_t page = i + (uint32_t)__builtin_ctzl(map);
+
+			if (copies->n == EXOS_COPY_PAGES - STATE_PAGES) {
+				err = copies_open(copies);
+				heap_note(c, copies->n);
+				err = copies_close(c, err);
+			}
+			copy_add(copies, EXOS_HEAP + page * AEGIS_PAGE, 1, 0, AEGIS_PAGE,
+				 PINNED | AEGIS_BIND_KEY(EXOS_KEY));
 		}
-		if (i == EXOS_HEAP_PAGES || !(own->heap_map[i / 64] >> i % 64 & 1))
-			continue;
-		page[copies->n] = i;
-		copy_add(copies, EXOS_HEAP + i * AEGIS_PAGE, 1, 0, AEGIS_PAGE,
-			 PINNED | AEGIS_BIND_KEY(EXOS_KEY));
 	}
 	return err;
 }
@@ -168,13 +179,14 @@ hot_tell(const struct copies *c, struct vm *child)
 	}
 }
 
-/* Area, private pages, and some of the program's. */
+/* Area, private pages, and some of the program's; with what heap_copy left to do. */
 static int
 state_copy(struct child *c)
 {
 	const uint32_t key = PINNED | AEGIS_BIND_KEY(EXOS_KEY);
 	const uint32_t area = EXOS_AREA_PAGES * AEGIS_PAGE;
 	struct copies *copies = c->copies;
+	const uint32_t heap = copies->n; /* the first copies, of pages of the heap */
 	int err;
 
 	copy_add(copies, EXOS_AREA, 1, 0, offsetof(struct control, calls), PINNED);
@@ -188,10 +200,11 @@ state_copy(struct child *c)
 		hot_copy(copies);
 	err = copies_open(copies);
 	if (!err) {
-		struct process *process = copy_at(EXOS_AREA_PAGES);
-		struct core_state *state = copy_at(EXOS_AREA_PAGES + PROCESS_PAGES);
+		struct process *process = copy_at(heap + EXOS_AREA_PAGES);
+		struct core_state *state = copy_at(heap + EXOS_AREA_PAGES + PROCESS_PAGES);
 
-		control_change(c, copy_at(0));
+		heap_note(c, heap);
+		control_change(c, copy_at(heap));
 		state->spares = 0;
 		state->service_busy = 0;
 		memcpy(state->heap_frames, c->heap, sizeof(c->heap));
@@ -211,9 +224,15 @@ files_bind(const struct child *c)
 	if (n > MAPPINGS)
 		return -EMFILE;
 	for (size_t i = 0; i < n; i++) {
-		for (uint32_t k = 0; k < maps[i].pages && !err; k++)
-			err = core_binds_add(c->binds, maps[i].va + k * AEGIS_PAGE, maps[i].pfns[k],
-					     maps[i].prot, 0);
+		const uint32_t *pfns = maps[i].pfns, *end = pfns + maps[i].pages;
+		uint32_t run;
+
+		for (uint64_t va = maps[i].va; pfns < end && !err;
+		     va += run * AEGIS_PAGE, pfns += run) {
+			for (run = 1; pfns + run < end && pfns[run] == *pfns + run;)
+				run++;
+			err = core_binds_add(c->binds, va, *pfns, maps[i].prot, run - 1);
+		}
 	}
 	return err;
 }
@@ -239,9 +258,8 @@ child_make(void *arg, uint64_t rsp)
 	struct child *c = arg;
 	int err;
 
-	binds.cap = c->cap;
-	binds.space = c->space;
-	binds.n = copies.n = 0;
+	core_binds_new(&binds, c->cap, c->space, EXOS_BASE);
+	copies.n = 0;
 	c->binds = &binds;
 	c->copies = &copies;
 	c->rsp = rsp;

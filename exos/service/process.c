@@ -165,16 +165,27 @@ proc_mail(struct service *sv, struct proc *p)
 
 /* ---- birth ---- */
 
+static int
+pages_add(struct core_binds *b, const struct proc *p)
+{
+	uint32_t prot = AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED;
+	int err = core_binds_add(b, EXOS_MAIL, p->frames[0], prot, 0);
+
+	for (uint32_t i = 0; i < EXOS_MSG_PAGES && !err; i++)
+		err = core_binds_add(b, EXOS_MSG + (uint64_t)i * PAGE, p->frames[1 + i],
+				     prot | AEGIS_BIND_WRITE, 0);
+	return err;
+}
+
 int
 proc_pages_show(struct proc *p, uint32_t space)
 {
-	uint32_t prot = AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED;
-	struct aegis_bind binds[1 + EXOS_MSG_PAGES] = {{EXOS_MAIL, p->frames[0], prot}};
+	struct core_binds b;
+	int err;
 
-	for (uint32_t i = 0; i < EXOS_MSG_PAGES; i++)
-		binds[1 + i] = (struct aegis_bind){EXOS_MSG + (uint64_t)i * PAGE, p->frames[1 + i],
-						   prot | AEGIS_BIND_WRITE};
-	return core_bind_each(EXOS_CAP_OWN, space, binds, 1 + EXOS_MSG_PAGES);
+	core_binds_start(&b, EXOS_CAP_OWN, space);
+	err = pages_add(&b, p);
+	return err ? err : core_binds_flush(&b);
 }
 
 void
@@ -236,22 +247,27 @@ proc_pages_give(struct service *sv, struct proc *p)
 static int
 place_bind(struct service *sv, struct proc *p)
 {
-	struct aegis_bind env = {
-		.va = EXOS_ENVPAGE,
-		.pfn = p->env_frame,
-		.prot = AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED,
-	};
-	int err = core_bind_each(EXOS_CAP_OWN, p->space, sv->birth, sv->birth_count);
-
-	if (!err)
-		err = proc_pages_show(p, p->space);
+	struct core_binds b;
 	/* Held for as long as it takes to hand it on. */
-	if (!err)
-		err = core_hold(EXOS_CAP_OWN, &p->env_frame, 1, AEGIS_READ);
-	if (!err) {
-		err = core_bind_each(EXOS_CAP_OWN, p->space, &env, 1);
-		core_frames_free(&p->env_frame, 1);
+	int err = core_hold(EXOS_CAP_OWN, &p->env_frame, 1, AEGIS_READ);
+
+	if (err)
+		return err;
+	core_binds_new(&b, EXOS_CAP_OWN, p->space, 0);
+	for (uint32_t i = 0; i < sv->birth_count && !err; i++) {
+		const struct aegis_bind *r = &sv->birth[i];
+
+		err = core_binds_add(&b, r->va, r->pfn, r->prot % AEGIS_BIND_MORE(1),
+				     r->prot / AEGIS_BIND_MORE(1));
 	}
+	if (!err)
+		err = core_binds_add(&b, EXOS_ENVPAGE, p->env_frame,
+				     AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED, 0);
+	if (!err)
+		err = pages_add(&b, p);
+	if (!err)
+		err = core_binds_flush(&b);
+	core_frames_free(&p->env_frame, 1);
 	if (!err)
 		err = kern_grant(p->slot, p->env, RIGHTS_OWN, EXOS_CAP_OWN);
 	if (!err)

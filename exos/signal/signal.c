@@ -34,6 +34,9 @@ signals(void)
 	return &process()->sig;
 }
 
+#define RAISED offsetof(struct mail, raised)
+_Static_assert(MAIL_SIGNALS % 8 == 1, "counts of signals from 1 on are whole words");
+
 uint64_t
 signal_pending_set(void)
 {
@@ -42,9 +45,13 @@ signal_pending_set(void)
 
 	if (MAIL->raised_count == s->seen_count)
 		return set;
-	for (int sig = 1; sig < MAIL_SIGNALS; sig++) {
-		if (MAIL->raised[sig] != s->taken[sig])
-			set |= BIT(sig);
+	for (int first = 1; first < MAIL_SIGNALS; first += 8) {
+		uint64_t raised, taken;
+
+		__builtin_memcpy(&raised, (const uint8_t *)EXOS_MAIL + RAISED + first, 8);
+		__builtin_memcpy(&taken, s->taken + first, 8);
+		for (uint64_t differ = raised ^ taken; differ; differ &= differ - 1)
+			set |= BIT(first + __builtin_ctzl(differ) / 8);
 	}
 	return set;
 }
@@ -65,8 +72,10 @@ signal_pending(void)
 
 	timer_check();
 	set = signal_pending_set() & ~s->mask;
-	for (int sig = 1; set && sig < MAIL_SIGNALS; sig++) {
-		if ((set & BIT(sig)) && (acted_on(s, sig) || (UNBLOCKABLE & BIT(sig))))
+	for (; set; set &= set - 1) {
+		int sig = 1 + __builtin_ctzl(set);
+
+		if (acted_on(s, sig) || (UNBLOCKABLE & BIT(sig)))
 			return true;
 	}
 	return false;

@@ -68,6 +68,23 @@ hot_take(const struct region *r, uint64_t va)
 	return false;
 }
 
+/* n pages and frames more. */
+static int
+run_add(struct fork *f, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t n)
+{
+	int err;
+
+	if (f->run.pfn && f->run.pfn + f->more + 1 == pfn && f->run.prot == prot &&
+	    f->run.va + (f->more + 1) * PAGE == va && f->more + n < AEGIS_RUN_MAX) {
+		f->more += n;
+		return 0;
+	}
+	err = run_flush(f);
+	f->run = (struct aegis_bind){va, pfn, prot};
+	f->more = n - 1;
+	return err;
+}
+
 /* Entries of one chunk, for the pages from va on. */
 static int
 entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entry, uint32_t n)
@@ -76,27 +93,25 @@ entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entr
 	const bool shared = r->flags & VM_SHARED;
 	int err = 0;
 
-	for (uint32_t *end = entry + n; entry < end && !err; entry++, va += PAGE) {
-		uint32_t e = *entry, pfn = e & PAGE_PFN, prot = prots[!!(e & PAGE_COPY)];
+	for (uint32_t i = 0, run; i < n && !err; i += run) {
+		uint32_t e = entry[i], prot = prots[!!(e & PAGE_COPY)];
 
+		run = 1;
 		if (!e)
 			continue;
 		if (!shared && !(e & PAGE_COPY)) {
-			if (hot_take(r, va))
+			if (hot_take(r, va + i * PAGE))
 				continue;
-			*entry |= PAGE_COPY;
+			entry[i] |= PAGE_COPY;
 			prot = prots[1];
 			if (r->flags & VM_WRITE)
-				err = lost_add(f, va, prot);
+				err = lost_add(f, va + i * PAGE, prot);
+		} else {
+			/* Like entries of consecutive frames. */
+			while (i + run < n && entry[i + run] == e + run)
+				run++;
 		}
-		if (f->run.pfn && f->run.pfn + f->more + 1 == pfn && f->run.prot == prot &&
-		    f->run.va + (f->more + 1) * PAGE == va && f->more < AEGIS_RUN_MAX - 2) {
-			f->more++;
-			continue;
-		}
-		err = err ? err : run_flush(f);
-		f->run = (struct aegis_bind){va, pfn, prot};
-		f->more = 0;
+		err = err ? err : run_add(f, va + i * PAGE, e & PAGE_PFN, prot, run);
 	}
 	return err;
 }

@@ -330,11 +330,11 @@ block_around(const struct region *r, uint64_t va, uint64_t limit, uint32_t *n)
 static int
 frames_place(const struct region *r, uint64_t va, const uint32_t *pfns, uint32_t n, uint32_t flags)
 {
-	struct core_binds b = {.cap = AEGIS_SELF, .space = control()->space};
+	struct core_binds b;
 	uint32_t prot = page_prot(r, flags), *e = page_entry(va, false);
 	int err = 0;
 
-	b.n = 0;
+	core_binds_start(&b, AEGIS_SELF, control()->space);
 	for (uint32_t i = 0; i < n && !err; i++) {
 		if (pfns[i] && !e[i])
 			err = core_binds_add(&b, va + i * PAGE, pfns[i], prot, 0);

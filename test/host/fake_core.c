@@ -229,7 +229,8 @@ bind_others(uint32_t space, const struct aegis_bind *binds, uint32_t n)
 		if ((fake_held(FAKE_SERVICE, binds[i].pfn) & rights) != rights &&
 		    (fake_held(space, binds[i].pfn) & rights) != rights)
 			return -EPERM;
-		hold(space, binds[i].pfn, rights);
+		for (uint32_t k = 0; k <= binds[i].prot / AEGIS_BIND_MORE(1); k++)
+			hold(space, binds[i].pfn + k, rights);
 	}
 	return 0;
 }
@@ -239,6 +240,31 @@ core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uin
 {
 	(void)cap;
 	return fails() ? -ENOMEM : bind_others(space, binds, n);
+}
+
+int
+core_binds_flush(struct core_binds *b)
+{
+	uint32_t n = b->n;
+
+	b->n = 0;
+	return n ? core_bind_each(b->cap, b->space, b->at, n) : 0;
+}
+
+/* Spaces have no tables here. */
+void
+core_binds_new(struct core_binds *b, uint32_t cap, uint32_t space, uint64_t table)
+{
+	(void)table;
+	core_binds_start(b, cap, space);
+}
+
+int
+core_binds_table(struct core_binds *b, uint64_t va)
+{
+	(void)b;
+	(void)va;
+	return 0;
 }
 
 /* ---- the arena ---- */
