@@ -7,17 +7,17 @@
  * bounded steps:
  *
  *   BURY   nodes below the name do not count their slots, and go if nothing needs them
- *   MARK   frames guarded by the name, or below it, must not be shared from now on
- *   STRIP  in one space after the other: marked holdings lose their rights
+ *   STRIP  in one space after the other: holdings of frames guarded by the name, or below it, lose their
+ *          rights, and such frames cannot be shared until the end
  *   SWEEP  the bindings of stripped holdings in that space are broken
- *   CLEAR  marks are taken away
  *
  * 1. There is one revocation under way at a time.  Whoever revokes meanwhile carries it on
  *    first, so one that its caller abandoned is finished all the same; and whoever destroys the caller
  *    carries it on, so that no name, and no account, outlives an environment by it.
- * 2. Once MARK is through, no marked frame gets to another space except by a live
- *    capability, because capabilities that were stale before make no holdings (cap.c, 6) and
- *    holders cannot share it. So one pass over the spaces is enough, and ends.
+ * 2. `revocation` is set before the first space is locked, and whoever shares looks at it with the locks of
+ *    both spaces: so from when a space was passed none of these frames gets there, except by a live
+ *    capability, because capabilities that were stale before make no holdings (cap.c, 6).  One pass over
+ *    the spaces is enough, and ends.  What is bound by a live one meanwhile may go with the rest.
  * 3. The caller's space is left out: it keeps its holdings and bindings.
  * 4. node.swept is the generation of the last revocation that was finished; a caller who was
  *    told AGAIN (REVOKING in its slot) compares it, and does not revoke twice.
@@ -29,10 +29,9 @@
 
 #define REVOKING    (1u << 15) /* in the rights of a slot: asked, not yet answered OK */
 #define BURY_STEPS  256u
-#define FRAME_STEPS 4096u
 #define STRIP_STEPS 2048u
 
-enum phase { PHASE_NONE, PHASE_BURY, PHASE_MARK, PHASE_STRIP, PHASE_SWEEP, PHASE_CLEAR };
+enum phase { PHASE_NONE, PHASE_BURY, PHASE_STRIP, PHASE_SWEEP };
 
 static struct lock sweep_lock;
 static struct {
@@ -40,10 +39,10 @@ static struct {
 	uint32_t node, generation;
 	uint32_t env, env_generation; /* who began it */
 	uint32_t spared;              /* number of the space that is left out */
-	uint32_t at;                  /* node, frame, or frame in the space */
+	uint32_t at;                  /* node, or frame in the space */
 	uint32_t space;
-	bool marked;
 } work;
+atomic_uint revocation;
 
 uint32_t
 revocation_refs(uint32_t node)
@@ -60,6 +59,15 @@ _phase_enter(enum phase phase)
 }
 
 static void
+_work_end(void)
+{
+	atomic_store(&revocation, 0);
+	_phase_enter(PHASE_NONE);
+	nodes[work.node].swept = work.generation;
+	node_unref(work.node);
+}
+
+static void
 _bury_step(void)
 {
 	uint32_t end = work.at + BURY_STEPS;
@@ -70,38 +78,16 @@ _bury_step(void)
 			_node_bury(work.at);
 	}
 	lock_release(&node_lock);
-	if (work.at >= node_top())
-		_phase_enter(PHASE_MARK);
-}
-
-static void
-_mark_step(bool mark)
-{
-	uint32_t end = frame_count - work.at < FRAME_STEPS ? frame_count : work.at + FRAME_STEPS;
-
-	lock_acquire(&mem_lock);
-	for (; work.at < end; work.at++) {
-		struct frame *f = &frames[work.at];
-
-		if (!mark) {
-			f->flags &= (uint8_t)~FRAME_REVOKED;
-		} else if (__atomic_load_n(&f->kind, __ATOMIC_ACQUIRE) == FRAME_USER &&
-			   node_dominates(work.node, f->guard)) {
-			f->flags |= FRAME_REVOKED;
-			work.marked = true;
-		}
-	}
-	lock_release(&mem_lock);
-	if (work.at < frame_count)
+	if (work.at < node_top())
 		return;
-	if (mark && work.marked) {
-		work.space = 1;
-		_phase_enter(PHASE_STRIP);
+	/* What is guarded below it, if anything is, counts in its refs, besides this revocation. */
+	if (atomic_load(&nodes[work.node].refs) == 1) {
+		_work_end();
 		return;
 	}
-	_phase_enter(PHASE_NONE);
-	nodes[work.node].swept = work.generation;
-	node_unref(work.node);
+	atomic_store(&revocation, work.node);
+	work.space = 1;
+	_phase_enter(PHASE_STRIP);
 }
 
 /* The space that is worked at, or the next there is; NULL: there are no more. */
@@ -130,7 +116,8 @@ _holdings_strip(struct space *s, uint32_t *steps)
 			return;
 		}
 		hold = _hold_find(s, work.at);
-		if (hold && *hold && (frames[work.at].flags & FRAME_REVOKED))
+		if (hold && *hold && frames[work.at].kind == FRAME_USER &&
+		    node_dominates(work.node, frames[work.at].guard))
 			_hold_strip(s, work.at, hold);
 		work.at++;
 	}
@@ -143,7 +130,7 @@ _space_step(uint32_t *steps)
 
 	if (!s) {
 		if (work.space >= SPACES)
-			_phase_enter(PHASE_CLEAR);
+			_work_end();
 		return;
 	}
 	lock_acquire(&s->lock);
@@ -169,22 +156,11 @@ _work_step(void)
 {
 	uint32_t steps = STRIP_STEPS;
 
-	switch (work.phase) {
-	case PHASE_NONE:
-		return true;
-	case PHASE_BURY:
+	if (work.phase == PHASE_BURY)
 		_bury_step();
-		break;
-	case PHASE_MARK:
-		_mark_step(true);
-		break;
-	case PHASE_CLEAR:
-		_mark_step(false);
-		break;
-	default:
-		while (steps && (work.phase == PHASE_STRIP || work.phase == PHASE_SWEEP))
+	else
+		while (steps && work.phase != PHASE_NONE)
 			_space_step(&steps);
-	}
 	return work.phase == PHASE_NONE;
 }
 
@@ -210,7 +186,6 @@ _work_start(struct env *self, uint32_t slot)
 		work.env = self->number;
 		work.env_generation = self->generation;
 		work.spared = self->space->number;
-		work.marked = false;
 		_phase_enter(PHASE_BURY);
 		st = AEGIS_AGAIN;
 	}

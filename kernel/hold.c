@@ -136,12 +136,13 @@ status
 share_check(uint32_t pfn, uint8_t held, uint8_t need)
 {
 	const struct frame *f = &frames[pfn];
+	const uint32_t revoked = atomic_load_explicit(&revocation, memory_order_relaxed);
 
 	if ((held & need) != need)
 		return AEGIS_NOT_HELD;
 	if (pfn >= frame_count)
 		return AEGIS_DENIED;
-	if (f->flags & FRAME_REVOKED)
+	if (revoked && node_dominates(revoked, f->guard))
 		return AEGIS_AGAIN;
 	/* Holding an exposed frame for reading is authority to hand that on; nobody holds more of
 	 * it. */

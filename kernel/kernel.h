@@ -115,6 +115,9 @@ status _node_revoke(struct cap *slot, uint32_t flag); /* all but this slot is st
 /* node_lock */
 void _slot_write(struct cap *slot, uint32_t node, uint32_t generation, uint32_t rights);
 uint32_t revocation_refs(uint32_t node); /* cap_revoke.c: the revocation under way refers to it */
+/* Name whose frames, and those of names below it, lose their holdings now and are not shared; 0: none.
+ * Looked at with the locks of both spaces held. */
+extern atomic_uint revocation;
 bool revocation_finish(const struct env *e); /* a step of what e began; true: none is left */
 bool cap_invariants(void);
 
@@ -163,10 +166,9 @@ struct frame {
 	 * FREE: generation of its last guard */
 	uint32_t link;
 };
-#define FRAME_DROP    (1u << 0) /* droppable */
-#define FRAME_DIRTY   (1u << 1) /* FREE, USER: has another's content; cleared before it is seen */
-#define FRAME_PUBLIC  (1u << 2) /* readable by anyone */
-#define FRAME_REVOKED (1u << 3) /* a revocation breaks its holdings now: not to be shared */
+#define FRAME_DROP   (1u << 0) /* droppable */
+#define FRAME_DIRTY  (1u << 1) /* FREE, USER: has another's content; cleared before it is seen */
+#define FRAME_PUBLIC (1u << 2) /* readable by anyone */
 extern struct frame *frames;
 extern uint32_t frame_count;
 extern struct lock mem_lock;

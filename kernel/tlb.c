@@ -344,7 +344,7 @@ _step(uint8_t *hold, const uint8_t *giver, struct frame *f, uint64_t *pte, uint6
 
 	/* READ is the highest bit and WRITE the next: more rights are a greater number. */
 	if (*giver < rights || (h && h < rights) || !((h + 1) & AEGIS_HOLD_COUNT) || *pte ||
-	    f->kind != FRAME_USER || (f->flags & (FRAME_DIRTY | FRAME_REVOKED)))
+	    f->kind != FRAME_USER || (f->flags & FRAME_DIRTY))
 		return false;
 	if (!h)
 		atomic_fetch_add(&f->refs, 1);
@@ -388,7 +388,8 @@ _run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
 static bool
 fast_possible(const struct writer *w)
 {
-	return w->prot && (w->pair.from == w->pair.to || w->from.span == w->to.span);
+	return w->prot && (w->pair.from == w->pair.to ||
+			   (w->from.span == w->to.span && !atomic_load(&revocation)));
 }
 
 /*

@@ -12,7 +12,9 @@
  *   derive   makes a child node: a narrower name, with a subset of the rights
  *   grant    copies a capability, or a subset of its rights, into another environment's table
  *   revoke   makes every other capability to this node, and all to nodes below it, stale, and
- *            breaks the frame holdings that rest on those nodes outside the caller's space
+ *            breaks the frame holdings that rest on those nodes outside the caller's space;
+ *            until it has answered 0, such frames cannot be shared, and holdings that are made
+ *            by what is derived from the node anew may go with the others
  *
  * The slot AEGIS_SELF stands for the caller's authority over its own environment and space, which
  * needs no capability.  Source: Engler et al., SOSP'95, section 3.1; hierarchically named

@@ -143,7 +143,7 @@ test_revoke_frames(void)
 	EXPECT(machine_touch(1, 0x10010000, false) == 1 &&
 	       machine_touch(1, 0x10012000, false) == 0);
 	EXPECT(*_hold_find(first->space, pfn) != 0); /* the caller keeps what it has */
-	EXPECT(!(frames[pfn].flags & FRAME_REVOKED));
+	EXPECT(revocation == 0);
 	EXPECT(host_sound());
 	r = (struct aegis_frame_rec){pfn, AEGIS_READ};
 	host_put_frames(&r, 1);
@@ -170,7 +170,7 @@ test_revoke_share(void)
 
 	EXPECT(sys_cap_derive(0, AEGIS_ALL, 1) == 0);
 	r = (struct aegis_frame_rec){host_alloc(1), AEGIS_READ};
-	for (uint32_t i = 0; i < 100 && !(frames[r.pfn].flags & FRAME_REVOKED); i++)
+	for (uint32_t i = 0; i < 100 && !revocation; i++)
 		EXPECT(sys_cap_revoke(1) == AEGIS_AGAIN);
 	host_put_frames(&r, 1);
 	EXPECT(sys_mem_share(0, child->number, HOST_RECORDS, 1) == AEGIS_AGAIN);
@@ -187,13 +187,17 @@ test_revoke_share(void)
 static bool
 test_abandoned(void)
 {
+	uint32_t pfn;
+
 	EXPECT(sys_cap_derive(0, AEGIS_ALL, 1) == 0 && sys_cap_derive(0, AEGIS_ALL, 2) == 0);
+	pfn = host_alloc(1); /* so that there is something to look for */
 	EXPECT(sys_cap_derive(1, AEGIS_ALL, 3) == 0);
 	EXPECT(sys_cap_revoke(1) == AEGIS_AGAIN);
 	EXPECT(!info(3).live);
 	EXPECT(host_sound());
 	EXPECT(sys_cap_drop(1) == 0);
-	EXPECT(revoke(2) == 0 && info(2).live);
+	EXPECT(revoke(2) == 0 && info(2).live && revocation == 0);
+	EXPECT(host_free(pfn) == 1);
 	EXPECT(sys_cap_drop(2) == 0 && sys_cap_drop(3) == 0);
 	EXPECT(accounts[1].used[ACCOUNT_NODE] == 0);
 	return host_sound();

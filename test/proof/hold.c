@@ -34,6 +34,14 @@ static struct {
 	bool asked;
 } check;
 static uint32_t released;
+atomic_uint revocation;
+
+/* The frames of one name, which is any. */
+bool
+node_dominates(uint32_t node, uint32_t guard)
+{
+	return node == guard;
+}
 
 void *
 machine_frame(uint32_t pfn)
@@ -312,7 +320,8 @@ proof_hold_share(void)
 	PROVE((now & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)) ==
 		      (was & (AEGIS_HOLD_COUNT | AEGIS_HOLD_PIN)),
 	      "nor a binding or a guarantee");
-	PROVE(!(f.flags & FRAME_REVOKED), "what a revocation breaks is not shared");
+	PROVE(!revocation || !node_dominates(revocation, f.guard),
+	      "what a revocation breaks is not shared");
 	PROVE(f.kind == FRAME_USER || f.kind == FRAME_EXPOSED, "memory only");
 	PROVE(!hold_stripped(was) && !hold_stripped(giver), "nothing stripped takes part");
 	PROVE(frames[rec.pfn].refs == f.refs + (was == 0), "one reference for a new holding");

@@ -112,6 +112,8 @@ _hold_pin_allowed(const struct space *s, uint8_t hold)
 	return nondet_bool();
 }
 
+atomic_uint revocation;
+
 status
 share_check(uint32_t pfn, uint8_t held, uint8_t need)
 {
