@@ -18,11 +18,11 @@ $(B)/exos/collector: $(COLLECTOR) bench/bench.h examples/gc/mutator.h build/libe
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -DEXOS -Iinclude -static -o $@ $(COLLECTOR) build/libexos.a
 
-$(B)/linux/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/bench.mk
+$(B)/linux/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/pages.h bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static -o $@ $< bench/bench.c
 
-$(B)/exos/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h build/libexos.a bench/bench.mk
+$(B)/exos/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/pages.h build/libexos.a bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -DEXOS -Iinclude -static -o $@ $< bench/bench.c build/libexos.a
 
@@ -40,7 +40,7 @@ $(B)/linux/boot $(B)/linux/init: $(B)/linux/%: bench/booted.c bench/bench.h benc
 $(B)/linux/boot: bench/boot.c
 $(B)/linux/init: bench/linux/init.c
 
-$(B)/plugin.so: bench/plugin.c bench/mark.h bench/bench.mk
+$(B)/plugin.so: bench/plugin.c bench/counters.h bench/mark.h bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -shared -fPIC -o $@ $<
 

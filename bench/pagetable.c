@@ -7,18 +7,33 @@
 #include <exos/vm.h>
 
 #include "bench.h"
+#include "pages.h"
 
-#define PAGE   4096ul
-#define PAGES  100u
 #define DENSE  4096u
 #define SPARSE 1024u
 #define APART  512u /* pages from one sparse page to the next */
 #define RW     (AEGIS_BIND_READ | AEGIS_BIND_WRITE)
 
 static struct exos_vm vm;
-static unsigned order[PAGES]; /* a random cycle: order[i] comes after i */
-static unsigned at;
 static uint64_t open_page;
+
+static char *
+page_at(uint64_t page)
+{
+	return (char *)vm.start + page * PAGE;
+}
+
+static void
+pages_open(unsigned first, unsigned pages)
+{
+	exos_vm_protect(&vm, vm.start + first * PAGE, pages, RW);
+}
+
+static void
+pages_close(unsigned first, unsigned pages)
+{
+	exos_vm_protect(&vm, vm.start + first * PAGE, pages, AEGIS_BIND_READ);
+}
 
 EXOS_HANDLER static int
 bring_in(struct exos_vm *v, uint64_t va, struct aegis_frame *f)
@@ -41,13 +56,6 @@ make(const struct exos_table_ops *ops, uint64_t pages, uint64_t present)
 	bench_require(exos_vm_make(&vm, pages, ops, present) == 0);
 	vm.absent = bring_in;
 	bench_require(exos_fault_handler(on_fault, EXOS_CAUSE(AEGIS_CAUSE_PAGE)) == 0);
-}
-
-static void
-area_write(unsigned pages)
-{
-	for (unsigned i = 0; i < pages; i++)
-		((volatile char *)vm.start)[i * PAGE]++;
 }
 
 static void
@@ -78,66 +86,7 @@ dirty(void)
 	seen += exos_vm_dirty(&vm, vm.start);
 }
 
-/* ---- protections ---- */
-static void
-open_one(void)
-{
-	exos_vm_protect(&vm, vm.start, 1, RW);
-	area_write(1);
-}
-
-static void
-prot1(void)
-{
-	exos_vm_protect(&vm, vm.start, 1, AEGIS_BIND_READ);
-}
-
-static void
-open_all(void)
-{
-	exos_vm_protect(&vm, vm.start, PAGES, RW);
-	area_write(PAGES);
-}
-
-static void
-prot100(void)
-{
-	exos_vm_protect(&vm, vm.start, PAGES, AEGIS_BIND_READ);
-}
-
-static void
-close_all(void)
-{
-	open_all();
-	prot100();
-}
-
-static void
-unprot100(void)
-{
-	exos_vm_protect(&vm, vm.start, PAGES, RW);
-}
-
 /* ---- faults that are repaired ---- */
-static void
-order_make(void)
-{
-	unsigned list[PAGES], seed = 12345;
-
-	for (unsigned i = 0; i < PAGES; i++)
-		list[i] = i;
-	for (unsigned i = PAGES - 1; i > 0; i--) {
-		unsigned other, kept = list[i];
-
-		seed = seed * 1103515245 + 12345;
-		other = (seed >> 16) % (i + 1);
-		list[i] = list[other];
-		list[other] = kept;
-	}
-	for (unsigned i = 0; i < PAGES; i++)
-		order[list[i]] = list[(i + 1) % PAGES];
-}
-
 /* Unprotects the page that was touched, and protects another, in one call. */
 EXOS_HANDLER static int
 appel1_denied(struct exos_vm *v, uint64_t va, struct aegis_frame *f)
@@ -177,13 +126,6 @@ appel1_inverted(void)
 	appel1_setup();
 }
 
-static void
-appel1(void)
-{
-	at = order[at];
-	((volatile char *)vm.start)[at * PAGE] = 2;
-}
-
 EXOS_HANDLER static int
 appel2_denied(struct exos_vm *v, uint64_t va, struct aegis_frame *f)
 {
@@ -206,14 +148,6 @@ appel2_inverted(void)
 	inverted();
 	order_make();
 	vm.denied = appel2_denied;
-}
-
-static void
-appel2(void)
-{
-	prot100();
-	for (unsigned i = 0; i < PAGES; i++)
-		appel1();
 }
 
 /* ---- dense and sparse ---- */
@@ -251,7 +185,7 @@ static void
 sparse(void)
 {
 	for (unsigned i = 0; i < SPARSE; i++)
-		((volatile char *)vm.start)[i * APART * PAGE] = 1;
+		*(volatile char *)page_at(i * APART) = 1;
 }
 
 BENCH(vm_linear_dirty, .setup = linear, .op = dirty)

@@ -23,7 +23,7 @@
  *     emulated processor's thread used, which leaves out what others on the host took; for the boot, that all of
  *     QEMU used.
  *
- * One processor.  Lines are `kind` and the numbers in the order of `names` below, in the file named by out=.
+ * One processor.  Lines are `kind` and the numbers in the order of bench/counters.h, in the file named by out=.
  * QEMU 7.2 installs no header for plugins, so the prototypes used are declared here (QEMU's manual,
  * docs/devel/tcg-plugins).
  */
@@ -34,6 +34,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "counters.h"
 #include "mark.h"
 
 typedef uint64_t plugin_id;
@@ -65,22 +66,6 @@ int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv);
 extern int qemu_plugin_version;
 int qemu_plugin_version = 1;
 
-enum {
-	INSNS,
-	REPEATED,
-	REPS,
-	IRETS,
-	SYSRETS,
-	SYSCALLS,
-	CR3S,
-	CR4S,
-	INVLPGS,
-	WRPKRUS,
-	WRMSRS,
-	IPIS,
-	HALTS,
-	COUNTERS
-};
 static uint64_t now[COUNTERS], begun[COUNTERS], sum[COUNTERS];
 static uint64_t rep_at, rep_when; /* the last `rep` executed: its address, INSNS then */
 static FILE *out;

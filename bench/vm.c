@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "pages.h"
 
 #ifdef EXOS
 #define AEGIS_STUBS
@@ -21,14 +22,11 @@
 #include <exos/vm.h>
 #endif
 
-#define PAGE    4096ul
 #define TABLE   (512 * PAGE)
-#define PAGES   100u
 #define TOUCHED 256u /* less than a large page */
 
 static char *area;
-static unsigned order[PAGES]; /* a random cycle: order[i] comes after i */
-static unsigned at, open_page;
+static unsigned open_page;
 
 #ifdef EXOS
 #define OPEN   (AEGIS_BIND_READ | AEGIS_BIND_WRITE)
@@ -194,71 +192,22 @@ appel2_fault(int number, siginfo_t *info, void *context)
 
 #endif
 
-static void
-area_write(unsigned pages)
+static char *
+page_at(uint64_t page)
 {
-	for (unsigned i = 0; i < pages; i++)
-		((volatile char *)area)[i * PAGE]++;
-}
-
-/* ---- protections ---- */
-static void
-open_one(void)
-{
-	protect(0, 1, OPEN);
-	area_write(1);
+	return area + page * PAGE;
 }
 
 static void
-prot1(void)
+pages_open(unsigned first, unsigned pages)
 {
-	protect(0, 1, CLOSED);
+	protect(first, pages, OPEN);
 }
 
 static void
-open_all(void)
+pages_close(unsigned first, unsigned pages)
 {
-	protect(0, PAGES, OPEN);
-	area_write(PAGES);
-}
-
-static void
-prot100(void)
-{
-	protect(0, PAGES, CLOSED);
-}
-
-static void
-close_all(void)
-{
-	open_all();
-	protect(0, PAGES, CLOSED);
-}
-
-static void
-unprot100(void)
-{
-	protect(0, PAGES, OPEN);
-}
-
-/* ---- faults that are repaired ---- */
-static void
-order_make(void)
-{
-	unsigned list[PAGES], seed = 12345;
-
-	for (unsigned i = 0; i < PAGES; i++)
-		list[i] = i;
-	for (unsigned i = PAGES - 1; i > 0; i--) {
-		unsigned other, kept = list[i];
-
-		seed = seed * 1103515245 + 12345;
-		other = (seed >> 16) % (i + 1);
-		list[i] = list[other];
-		list[other] = kept;
-	}
-	for (unsigned i = 0; i < PAGES; i++)
-		order[list[i]] = list[(i + 1) % PAGES];
+	protect(first, pages, CLOSED);
 }
 
 static void
@@ -272,26 +221,11 @@ appel1_setup(void)
 }
 
 static void
-appel1(void)
-{
-	at = order[at];
-	((volatile char *)area)[at * PAGE] = 2;
-}
-
-static void
 appel2_setup(void)
 {
 	area_make();
 	order_make();
 	handle(appel2_fault);
-}
-
-static void
-appel2(void)
-{
-	protect(0, PAGES, CLOSED);
-	for (unsigned i = 0; i < PAGES; i++)
-		appel1();
 }
 
 /* ---- new memory ---- */

@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "../counters.h"
+
 #define MEMORY     "512M"
 #define OUT        "build/bench"
 #define MAX_ROWS   128
@@ -26,23 +28,6 @@
 #define TIME_NS    "100000000"
 #define COUNT_RUNS 2u
 
-/* What the plugin counts, in the order of its lines. */
-enum {
-	INSNS,
-	REPEATED,
-	REPS,
-	IRETS,
-	SYSRETS,
-	SYSCALLS,
-	CR3S,
-	CR4S,
-	INVLPGS,
-	WRPKRUS,
-	WRMSRS,
-	IPIS,
-	HALTS,
-	COUNTERS
-};
 enum system { LINUX, LINUX_OFF, UNMODIFIED, NATIVE, SYSTEMS };
 enum measure { COUNT, TIME, MEASURES };
 enum mark { NONE, MOST, FACTOR };
