@@ -15,6 +15,7 @@
 #ifndef BENCH_H
 #define BENCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "mark.h"
@@ -27,7 +28,12 @@ struct bench {
 	void (*op)(void);
 	void (*empty)(void); /* what is subtracted; NULL: a function that does nothing */
 	uint32_t per;        /* operations in a call of op; 0 is 1 */
+	/* What is measured goes from bench_begin to the next bench_end, which may be another process's, begun by
+	 * setup.  op and empty call them, and return when that has happened. */
+	bool one_way;
 };
+void bench_begin(void);
+void bench_end(void);
 
 #define BENCH(row, ...)                                                                            \
 	static const struct bench row##_bench = {.name = #row, __VA_ARGS__};                       \

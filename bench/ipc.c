@@ -275,6 +275,58 @@ pct_sync(void)
 	bench_require(call_bare() >= 0);
 }
 
+/* ---- a message to a process that does not answer ---- */
+
+static uint32_t *arrived; /* messages, shared */
+
+/* The entry: on the stack for calls, and aligned as a function wants it. */
+__attribute__((naked)) static void
+arrival(void)
+{
+	__asm__ volatile("call arrival_note\n\tjmp exos_serve_return");
+}
+
+__attribute__((used)) static void
+arrival_note(void)
+{
+	bench_end();
+	__atomic_add_fetch(arrived, 1, __ATOMIC_SEQ_CST);
+}
+
+static int64_t
+serve_arrivals(void)
+{
+	struct exos_serve serve = {.size = sizeof(serve),
+				   .entry = (uint64_t)arrival,
+				   .stack = (uint64_t)(server_stack + SERVER_STACK)};
+
+	return exos_serve(&serve);
+}
+
+static void
+async_setup(void)
+{
+	arrived = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bench_require(arrived != MAP_FAILED);
+	server_make(serve_arrivals);
+}
+
+/* The server may still be on its way back into its sleep. */
+static void
+pct_async(void)
+{
+	static const struct exos_msg msg;
+	uint32_t before = __atomic_load_n(arrived, __ATOMIC_SEQ_CST);
+	int64_t sent;
+
+	while (bench_begin(), (sent = exos_send(gate, &msg)) == -EAGAIN)
+		exos_yield(0);
+	bench_require(sent == 0);
+	while (__atomic_load_n(arrived, __ATOMIC_SEQ_CST) == before)
+		exos_yield(0);
+}
+
+BENCH(pct_async, .setup = async_setup, .op = pct_async, .one_way = true)
 BENCH(lrpc, .setup = lrpc_setup, .op = lrpc)
 BENCH(tlrpc, .setup = tlrpc_setup, .op = tlrpc)
 BENCH(pct_sync, .setup = pct_setup, .op = pct_sync, .per = 2)
