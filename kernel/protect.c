@@ -104,10 +104,11 @@ _entries_widen(struct space *s, uint64_t **at, const uint64_t *end, const struct
 static inline uint64_t
 _run_change(struct space *s, uint64_t va, uint64_t n, const struct change *c, uint64_t *seen)
 {
-	uint64_t *pte = _entry_find(s, va), *end = pte + n, bits;
+	uint64_t *pte = _entry_find(s, va), *end, bits;
 
 	if (!pte)
 		return 0;
+	end = pte + n;
 	if (c->need) {
 		bits = _entries_widen(s, &pte, end, c);
 		n -= (uint64_t)(end - pte);
@@ -178,8 +179,8 @@ _page_change(struct space *s, volatile struct aegis_bind *rec)
 	old = *pte;
 	if ((prot & AEGIS_BIND_WRITE) && *_held_byte(s, pte_pfn(old)) < HOLD_RIGHTS)
 		return 0;
-	c.keep = ~(PTE_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY);
-	c.set = (prot & AEGIS_BIND_WRITE) | machine_pte_nx();
+	c = (struct change){.keep = ~(PTE_BITS | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY),
+			    .set = (prot & AEGIS_BIND_WRITE) | machine_pte_nx()};
 	old = _entry_change(pte, old, c);
 	if (old & AEGIS_PTE_ACCESSED)
 		machine_tlb_flush_page(va);

@@ -114,7 +114,8 @@ op_detach(struct service *sv, struct proc *p, struct svc *s)
 	name_give(sv, p->slot);
 	p->slot = slot;
 	err = proc_place_make(sv, p);
-	p->detached = err ? (struct proc_place){0} : p->place;
+	if (!err)
+		p->detached = p->place; /* detached_drop has emptied it */
 	p->place = place;
 	if (err)
 		return err;
