@@ -55,7 +55,7 @@ $(B)/runner: $(BENCH_RUNNER)
 
 .PHONY: bench bench-programs
 bench-programs: $(addprefix $(B)/linux/,$(BENCH_PROGRAMS) small libc boot init) $(addprefix $(B)/exos/,$(BENCH_NATIVE)) \
-	$(B)/plugin.so $(B)/runner
+	$(B)/plugin.so $(B)/runner examples
 
 bench:
 	@bench/run

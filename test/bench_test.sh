@@ -71,16 +71,28 @@ for row in null_call:icount:instructions:2 null_call:time:us:5 getppid:icount:in
 		"$work/json"
 	result $? "JSON: $name, $measure" "$work/json"
 done
-[ "$(tail -1 "$work/json")" = ']}' ] && [ "$(grep -c '"name"' "$work/json")" -eq 4 ]
+[ "$(tail -1 "$work/json")" = ']}' ] && [ "$(grep -c '"name"' "$work/json")" -eq 4 ] &&
+	grep -q '^ "experiments": \[$' "$work/json"
 result $? 'JSON: nothing else' "$work/json"
 # What two machines count is the same within 1 %.
-! grep -q 'two runs differ' "$work/out"
-result $? 'counts are repeatable' "$work/out"
+! grep -q 'two runs differ' "$work/out" && grep -qE '^getppid .* 0\.[0-9]{2} %' "$work/out"
+result $? 'counts are repeatable, and the table says so' "$work/out"
+
+# Schedulers: figures in the JSON, and the picture.
+rm -f build/bench/sched.svg
+bench/run --only sched_stride --no-linux --measure icount --json "$work/json" >"$work/out" 2>"$work/err" </dev/null
+[ $? -eq 0 ] && grep -q '^  {"name": "sched_stride", "system": "exos", "values": {"sched_stride_quanta": \[300, 200, 100\], ' "$work/json" &&
+	grep -q '^    sched_stride_error 0\.00' "$work/out" && [ "$(grep -c '<polyline' build/bench/sched.svg)" -eq 3 ]
+result $? 'an experiment and its picture' "$work/err"
 
 machine dies 'echo "out of order" >&2; exit 1'
 dies dies 'out of order'
 machine hangs 'exec sleep 1000'
 dies hangs 'not finished within 2 s'
+EXO_QEMU="$work/dies" bench/run --only rpc --no-linux --measure icount --json - >"$work/json" 2>"$work/err" </dev/null
+[ $? -eq 3 ] && grep -q '^rpc, exos: .*FAILED: .*out of order' "$work/err" &&
+	grep -q '"name": "rpc", "system": "exos", "failed": ".*out of order.*", "values": {}' "$work/json"
+result $? 'an experiment that dies' "$work/err"
 
 mkdir "$work/bin" "$work/linux"
 machine bin/apt-cache 'exit 0'
@@ -91,7 +103,7 @@ result $? 'no space' "$work/err"
 
 # A Linux guest that dies at its first row: the next guest goes on with the others, and the run ends.
 mkdir "$work/linux/boot"
-touch "$work/linux/boot/vmlinuz-0" "$work/linux/complete"
+touch "$work/linux/boot/vmlinuz-0" "$work/linux/brd.ko" "$work/linux/complete"
 machine linux-dies "echo run >>$work/boots; n=\$(wc -l <$work/boots)
 echo @boot; [ \$n -lt 2 ] || { echo @begin getppid; echo @row getppid 1; echo Oops; }; exit 1"
 BENCH_LINUX="$work/linux" EXO_QEMU="$work/linux-dies" bench/run --only getppid --only read1 --measure icount \
@@ -99,5 +111,12 @@ BENCH_LINUX="$work/linux" EXO_QEMU="$work/linux-dies" bench/run --only getppid -
 [ $? -eq 3 ] && grep -q '^read1 .*linux, instructions: FAILED: the machine ended with status 1' "$work/out" &&
 	grep -q '^getppid .*linux, instructions: FAILED: .*Oops' "$work/out"
 result $? 'a Linux guest that dies' "$work/out"
+# The same among experiments; its programs begin, print, and are gone.
+machine linux-gone "echo @boot; echo @begin gc_barrier; echo gc_minor 1; echo Oops; exit 1"
+BENCH_LINUX="$work/linux" EXO_QEMU="$work/linux-gone" bench/run --only gc_barrier --only pager_file --measure icount \
+	>"$work/out" 2>"$work/err" </dev/null
+[ $? -eq 3 ] && grep -q '^gc_barrier, linux: .*FAILED: .*Oops' "$work/out" &&
+	grep -q '^pager_file, linux: .*FAILED: .*Oops' "$work/out"
+result $? 'a Linux guest that dies in an experiment' "$work/out"
 echo "1..$number"
 exit $bad

@@ -47,7 +47,7 @@ member_file(FILE *out, const char *name, const char *path)
 }
 
 static void
-programs(FILE *out)
+rows_programs(FILE *out)
 {
 	char name[64], path[128];
 
@@ -67,8 +67,29 @@ programs(FILE *out)
 	member_file(out, "bench/libc", OUT "/linux/libc");
 }
 
+static void
+examples_programs(FILE *out)
+{
+	char name[64], path[128];
+
+	for (size_t i = 0; i < experiment_count; i++) {
+		bool again = false;
+
+		for (size_t k = 0; k < i; k++)
+			again = again ||
+				(experiment_on(k, LINUX) &&
+				 strcmp(experiments[k].program, experiments[i].program) == 0);
+		if (again || !experiment_on(i, LINUX))
+			continue;
+		snprintf(name, sizeof(name), "bench/%s", experiments[i].program);
+		snprintf(path, sizeof(path), "build/examples/%s", experiments[i].program);
+		member_file(out, name, path);
+	}
+	member_file(out, "brd.ko", run.module);
+}
+
 void
-archive_write(const char *path, const char *jobs)
+archive_write(const char *path, const char *jobs, enum archive kind)
 {
 	FILE *out = fopen(path, "w");
 
@@ -76,9 +97,9 @@ archive_write(const char *path, const char *jobs)
 		die("%s: %s", path, strerror(errno));
 	member(out, "dev", 040755, "", 0);
 	member_file(out, "init", OUT "/linux/init");
-	if (jobs) {
+	if (kind != ARCHIVE_INIT) {
 		member(out, "bench", 040755, "", 0);
-		programs(out);
+		(kind == ARCHIVE_ROWS ? rows_programs : examples_programs)(out);
 		member(out, "jobs", 0100644, jobs, strlen(jobs));
 	}
 	member(out, "TRAILER!!!", 0, "", 0);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Results as JSON: the published shape, {"machine": {...}, "rows": [...]}, with null for what was not measured;
- * and a second file with everything that lies beside the figures.
+ * Results as JSON: the published shape, {"machine": {...}, "rows": [...], "experiments": [...]}, with null for what was not
+ * measured; and a second file with everything that lies beside the figures.
  */
 #define _GNU_SOURCE
+#include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
 #include <time.h>
@@ -147,6 +148,63 @@ row_write(FILE *out, size_t row, enum measure measure)
 		fprintf(out, ", \"n\": null, \"spread\": null}");
 }
 
+/* A line of an experiment as a member: one value, or a list. */
+static void
+finding_line(FILE *out, char *line, const char *before)
+{
+	char *rest, *word = strtok_r(line, " ", &rest), *value = strtok_r(NULL, " ", &rest);
+	bool list;
+
+	fprintf(out, "%s\"%s\": ", before, word);
+	list = rest && *rest;
+	fputs(list ? "[" : "", out);
+	for (const char *comma = ""; value; value = strtok_r(NULL, " ", &rest), comma = ", ") {
+		char *end;
+
+		strtod(value, &end);
+		fprintf(out, *end ? "%s\"%s\"" : "%s%s", comma, value);
+	}
+	fputs(list ? "]" : "", out);
+}
+
+static void
+finding_write(FILE *out, const struct experiment *x, const struct finding *f, const char *system)
+{
+	char line[256];
+	const char *before = "";
+	size_t at = 0;
+
+	fprintf(out, "{\"name\": \"%s\", \"system\": \"%s\"", x->name, system);
+	if (f->failed)
+		entry(out, "failed", f->why);
+	fprintf(out, ", \"values\": {");
+	while (f->have && finding_next(f, &at, line, sizeof(line))) {
+		if (!finding_value(line))
+			continue;
+		finding_line(out, line, before);
+		before = ", ";
+	}
+	fprintf(out, "}}");
+}
+
+static void
+experiments_write(FILE *out)
+{
+	const char *before = "\n  ";
+
+	for (size_t i = 0; i < experiment_count; i++) {
+		for (int s = 0; s < SYSTEMS; s++) {
+			const struct finding *f = &findings[i][s];
+
+			if (!f->have && !f->failed)
+				continue;
+			fputs(before, out);
+			finding_write(out, &experiments[i], f, s == NATIVE ? "exos" : "linux");
+			before = ",\n  ";
+		}
+	}
+}
+
 void
 json_results(FILE *out)
 {
@@ -164,6 +222,8 @@ json_results(FILE *out)
 			before = ",\n  ";
 		}
 	}
+	fprintf(out, "\n],\n \"experiments\": [");
+	experiments_write(out);
 	fprintf(out, "\n]}\n");
 }
 

@@ -28,20 +28,22 @@ linux_fetch(void)
 
 	if (!in)
 		die("bench/linux/fetch: %s", strerror(errno));
-	if (!fgets(run.kernel, sizeof(run.kernel), in))
+	if (!fgets(run.kernel, sizeof(run.kernel), in) ||
+	    !fgets(run.module, sizeof(run.module), in))
 		run.kernel[0] = 0;
 	status = pclose(in);
 	run.kernel[strcspn(run.kernel, "\n")] = 0;
+	run.module[strcspn(run.module, "\n")] = 0;
 	if (status != 0 || !run.kernel[0])
 		exit(1); /* it has said why */
 }
 
-static void
-start(struct guest *g, enum system system, enum measure measure)
+void
+linux_start(struct guest *g, const char *archive, enum measure measure, const char *plugin,
+	    bool mitigations_off)
 {
 	const char *qemu = getenv("EXO_QEMU");
 
-	plugin_prepare(system);
 	guest_start(
 		g,
 		"%s|-M|q35|-accel|%s|-cpu|max|-nodefaults|-no-user-config|-display|none|-no-reboot"
@@ -50,14 +52,22 @@ start(struct guest *g, enum system system, enum measure measure)
 		"|-device|virtconsole,chardev=channel|-device|isa-debug-exit,iobase=0x501,iosize=2"
 		"|-kernel|%s|-initrd|%s|-append|console=ttyS0 quiet panic=-1%s%s%s%s",
 		qemu && *qemu ? qemu : "qemu-system-x86_64",
-		plugin_used(measure) ? "tcg,thread=single" : "kvm", run.kernel,
-		path_of(system, "cpio"), system == LINUX_OFF ? " mitigations=off" : "",
+		plugin_used(measure) ? "tcg,thread=single" : "kvm", run.kernel, archive,
+		mitigations_off ? " mitigations=off" : "",
 		measure == COUNT ? "|-icount|shift=0,sleep=off|-rtc|clock=vm" : "",
-		plugin_used(measure) ? "|-plugin|" : "", plugin_words(system, measure));
+		plugin[0] ? "|-plugin|" : "", plugin);
 }
 
-static bool
-await_boot(struct guest *g)
+static void
+start(struct guest *g, enum system system, enum measure measure)
+{
+	plugin_prepare(system);
+	linux_start(g, path_of(system, "cpio"), measure, plugin_words(system, measure),
+		    system == LINUX_OFF);
+}
+
+bool
+linux_boot_await(struct guest *g)
 {
 	int64_t deadline = now_ms() + run.deadline * BOOT_FACTOR * 1000ll;
 	const char *line;
@@ -125,15 +135,15 @@ guest_run(struct job *jobs, size_t count, enum system system, enum measure measu
 	int status;
 
 	for (size_t i = 0; text && i < count; i++)
-		fprintf(text, "/bench/%s %s %s %u\n", rows[jobs[i].row].program,
-			rows[jobs[i].row].name, measure == COUNT ? COUNT_NS : TIME_NS,
-			measure == COUNT ? 1 : run.repeat);
+		fprintf(text, "%s /bench/%s %s %s %u\n", rows[jobs[i].row].name,
+			rows[jobs[i].row].program, rows[jobs[i].row].name,
+			measure == COUNT ? COUNT_NS : TIME_NS, measure == COUNT ? 1 : run.repeat);
 	if (!text || fclose(text) != 0)
 		die("no memory");
-	archive_write(path_of(system, "cpio"), list);
+	archive_write(path_of(system, "cpio"), list, ARCHIVE_ROWS);
 	free(list);
 	start(&g, system, measure);
-	booted = await_boot(&g);
+	booted = linux_boot_await(&g);
 	if (booted)
 		over = follow(&g, jobs, count, system, measure, &late);
 	if (over == count)
@@ -161,7 +171,7 @@ boot_measure(size_t row, enum system system, enum measure measure)
 	struct figure *f = &figures[row][system][measure];
 	unsigned boots = measure == COUNT ? COUNT_RUNS : run.repeat;
 
-	archive_write(path_of(system, "cpio"), NULL);
+	archive_write(path_of(system, "cpio"), "", ARCHIVE_INIT);
 	for (unsigned i = 0; i < boots && !f->failed; i++) {
 		struct guest g;
 		int64_t begun = now_ms();
@@ -170,7 +180,7 @@ boot_measure(size_t row, enum system system, enum measure measure)
 		progress("%s, %s: %s", system_names[system], measure_names[measure],
 			 rows[row].name);
 		start(&g, system, measure);
-		booted = await_boot(&g);
+		booted = linux_boot_await(&g);
 		begun = now_ms() - begun;
 		guest_end(&g);
 		lines_free(&g.lines);

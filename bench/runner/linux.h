@@ -5,7 +5,17 @@
 
 #include "runner.h"
 
-/* Without jobs: init alone, which then switches the machine off. */
-void archive_write(const char *path, const char *jobs);
+enum archive {
+	ARCHIVE_INIT, /* alone, which then switches the machine off */
+	ARCHIVE_ROWS,
+	ARCHIVE_EXAMPLES, /* and the module for memory disks, for which init makes more ready */
+};
+/* jobs: lines NAME PROGRAM ARGUMENT... */
+void archive_write(const char *path, const char *jobs, enum archive kind);
+
+/* `plugin`: its words; may be empty. */
+void linux_start(struct guest *g, const char *archive, enum measure measure, const char *plugin,
+		 bool mitigations_off);
+bool linux_boot_await(struct guest *g);
 
 #endif

@@ -36,7 +36,8 @@ static const char usage[] =
 	"usage: bench/run [OPTIONS]\n"
 	"Measures ExOS and Debian's Linux in the same machine, QEMU with one processor, and prints "
 	"tables.\n\n"
-	"  --only NAME       this row, or all whose names begin with NAME_; may repeat\n"
+	"  --only NAME       this row or experiment, or all whose names begin with NAME_; may "
+	"repeat\n"
 	"  --repeat N        measurements of time for each row, at least 5 (default 5)\n"
 	"  --measure WHAT    icount or time instead of both\n"
 	"  --json FILE       write the results there too; - is standard output, and the tables "
@@ -52,8 +53,9 @@ static const char usage[] =
 	"  --list            print the names of the rows\n"
 	"  --help            this\n\n"
 	"A whole run writes build/bench/results.json, detail.json (with what was counted beside "
-	"instructions)\n"
-	"and bench.svg.  Exit status: 0 all chosen rows were measured or cannot be on a system; 3 "
+	"instructions),\n"
+	"bench.svg and sched.svg.  Exit status: 0 all chosen rows were measured or cannot be on a "
+	"system; 3 "
 	"some row\n"
 	"failed, its reason is below the tables; 1 the run could not go on; 2 wrong options.\n";
 
@@ -118,22 +120,23 @@ path_of(enum system system, const char *ending)
 	return at;
 }
 
-/* The row of this name; otherwise those whose names begin with it and a _. */
+/* The row or experiment of this name; otherwise all whose names begin with it and a _. */
 static void
 choose(const char *name)
 {
 	size_t length = strlen(name);
 	bool found = false;
 
-	for (size_t i = 0; i < row_count && !found; i++) {
-		if (strcmp(rows[i].name, name) == 0)
-			run.chosen[i] = found = true;
-	}
-	for (size_t i = 0; i < row_count && !found; i++) {
-		for (; i < row_count && strncmp(rows[i].name, name, length) == 0 &&
-		       rows[i].name[length] == '_';
-		     i++)
-			run.chosen[i] = found = true;
+	for (int whole = 1; whole >= 0 && !found; whole--) {
+		for (size_t i = 0; i < row_count + experiment_count; i++) {
+			bool row = i < row_count;
+			const char *of = row ? rows[i].name : experiments[i - row_count].name;
+
+			if (strncmp(of, name, length) != 0 || of[length] != (whole ? 0 : '_'))
+				continue;
+			found = true;
+			*(row ? &run.chosen[i] : &run.experiment[i - row_count]) = true;
+		}
 	}
 	if (!found)
 		wrong("there is no row %s (--list)", name);
@@ -161,6 +164,8 @@ option_plain(const char *word)
 	if (strcmp(word, "--list") == 0) {
 		for (size_t i = 0; i < row_count; i++)
 			puts(rows[i].name);
+		for (size_t i = 0; i < experiment_count; i++)
+			puts(experiments[i].name);
 		exit(0);
 	}
 	if (strcmp(word, "--no-linux") == 0)
@@ -221,6 +226,8 @@ options(int argc, char **argv)
 	}
 	for (size_t i = 0; i < row_count && run.all; i++)
 		run.chosen[i] = true;
+	for (size_t i = 0; i < experiment_count && run.all; i++)
+		run.experiment[i] = true;
 	if (run.keep && (!run.all || run.no_linux || !run.measures[COUNT] || !run.measures[TIME]))
 		wrong("%s is for whole runs", "--keep");
 }
@@ -264,6 +271,8 @@ keep(void)
 	strftime(path, sizeof(path), "bench/results/%Y-%m-%d.txt", gmtime(&now));
 	write_file(path, report_tables);
 	write_file("docs/bench.svg", svg_write);
+	if (sched_have())
+		write_file("docs/sched.svg", sched_svg_write);
 }
 
 static void
@@ -290,13 +299,20 @@ linux_off(enum measure measure)
 	linux_measure(LINUX_OFF, measure);
 }
 
+static void
+examples_run(enum measure measure)
+{
+	if (measure == COUNT)
+		experiments_run();
+}
+
 /* Instruction counts do not suffer from company: all systems at once.  Time is measured one system after the other. */
 static void
 measure_all(void)
 {
-	void (*const parts[])(enum measure) = {exos_unmodified, exos_native, linux_shipped,
-					       linux_off};
-	unsigned count = run.no_linux ? 2 : 4;
+	void (*const parts[])(enum measure) = {examples_run, exos_unmodified, exos_native,
+					       linux_shipped, linux_off};
+	unsigned count = run.no_linux ? 3 : 5;
 	int status, failures = 0;
 
 	for (unsigned i = 0; i < count && run.measures[COUNT]; i++) {
@@ -346,7 +362,9 @@ main(int argc, char **argv)
 	options(argc, argv);
 	figures = mmap(NULL, MAX_ROWS * sizeof(*figures), PROT_READ | PROT_WRITE,
 		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (figures == MAP_FAILED)
+	findings = mmap(NULL, MAX_EXPERIMENTS * sizeof(*findings), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (figures == MAP_FAILED || findings == MAP_FAILED)
 		die("no memory");
 	only_one();
 	tree_note();
@@ -369,6 +387,8 @@ main(int argc, char **argv)
 		write_file(run.json, json_results);
 	if (run.svg)
 		write_file(run.svg, svg_write);
+	if (sched_have())
+		write_file(OUT "/sched.svg", sched_svg_write);
 	if (run.all && !run.no_linux && run.measures[COUNT] && run.measures[TIME]) {
 		write_file(OUT "/results.json", json_results);
 		write_file(OUT "/detail.json", json_detail);
@@ -379,5 +399,7 @@ main(int argc, char **argv)
 	for (size_t i = 0; i < row_count; i++)
 		for (int k = 0; k < SYSTEMS * MEASURES; k++)
 			failed = failed || figures[i][k / MEASURES][k % MEASURES].failed;
+	for (size_t i = 0; i < experiment_count; i++)
+		failed = failed || findings[i][LINUX].failed || findings[i][NATIVE].failed;
 	return failed ? 3 : 0;
 }

@@ -91,7 +91,7 @@ table(FILE *out, enum measure measure)
 		measure == COUNT ? "Instructions for one operation (guest instructions, -icount)"
 				 : "Microseconds for one operation",
 		"row", "linux", "mitig.=off", "unmodified", "exos", "ratio", "paper",
-		measure == COUNT ? "  mark" : "  spread");
+		measure == COUNT ? "  differ  mark" : "  spread");
 	for (size_t i = 0; i < row_count; i++) {
 		double spread = 0;
 
@@ -108,10 +108,9 @@ table(FILE *out, enum measure measure)
 			fprintf(out, " %6.*fx", rows[i].paper < 9.95 ? 2 : 1, rows[i].paper);
 		else
 			fprintf(out, " %7s", "-");
+		fprintf(out, measure == COUNT ? " %5.2f %%" : "  %.0f %%", spread * 100);
 		if (measure == COUNT)
 			mark_cell(out, i);
-		else
-			fprintf(out, "  %.0f %%", spread * 100);
 		if (measure == COUNT && spread > 0.01)
 			fprintf(out, "  two runs differ by %.1f %%", spread * 100);
 		fputc('\n', out);
@@ -150,6 +149,32 @@ events(FILE *out)
 }
 
 static void
+experiments_table(FILE *out)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < experiment_count; i++) {
+		for (int s = 0; s < SYSTEMS; s++) {
+			const struct finding *f = &findings[i][s];
+			char line[256];
+			size_t at = 0;
+
+			if (!f->have && !f->failed)
+				continue;
+			fprintf(out, "%s%s, %s: %s%s%s\n",
+				any ? "" : "\nExperiments (a tick is an instruction)\n",
+				experiments[i].name, s == NATIVE ? "exos" : "linux",
+				experiments[i].what, f->failed ? "; FAILED: " : "", f->why);
+			any = true;
+			while (finding_next(f, &at, line, sizeof(line))) {
+				if (finding_value(line))
+					fprintf(out, "    %s\n", line);
+			}
+		}
+	}
+}
+
+static void
 reasons(FILE *out)
 {
 	bool any = false;
@@ -173,19 +198,30 @@ reasons(FILE *out)
 	}
 }
 
+static bool
+any_row(void)
+{
+	for (size_t i = 0; i < row_count; i++)
+		if (run.chosen[i])
+			return true;
+	return false;
+}
+
 void
 report_tables(FILE *out)
 {
-	if (run.measures[COUNT]) {
+	if (any_row() && run.measures[COUNT]) {
 		table(out, COUNT);
 		events(out);
 	}
-	if (run.measures[TIME])
+	if (any_row() && run.measures[TIME])
 		table(out, TIME);
 	fprintf(out,
 		"\nratio: the faster Linux to ExOS, native where there is one; paper: Ultrix to "
-		"its ExOS.\n"
+		"its ExOS; differ: two runs, the\n"
+		"worst of the columns.\n"
 		"Time by %s on %s\n",
 		run.kvm ? "KVM" : "plain TCG", machine_name());
+	experiments_table(out);
 	reasons(out);
 }

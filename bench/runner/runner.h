@@ -17,11 +17,13 @@
 
 #include "../counters.h"
 
-#define MEMORY     "512M"
-#define OUT        "build/bench"
-#define MAX_ROWS   128
-#define MAX_VALUES 64
-#define WHY_SIZE   200
+#define MEMORY          "512M"
+#define OUT             "build/bench"
+#define MAX_ROWS        128
+#define MAX_VALUES      64
+#define MAX_EXPERIMENTS 16
+#define TEXT_SIZE       65536
+#define WHY_SIZE        200
 /* How long a loop takes at least; under -icount nanoseconds are instructions.  Long enough for several ticks of the
  * guest's timer, so that one more or less is not seen. */
 #define COUNT_NS   "20000000"
@@ -40,6 +42,17 @@ struct row {
 	const char *what;
 };
 
+struct experiment {
+	const char *name, *program, *arguments, *columns, *what;
+};
+
+struct finding { /* of an experiment on a system */
+	bool have, failed;
+	char why[WHY_SIZE];
+	char text[TEXT_SIZE]; /* what it printed */
+	size_t length;
+};
+
 struct figure {
 	bool have;
 	double value, spread; /* median; (largest - least) / median */
@@ -52,13 +65,13 @@ struct figure {
 };
 
 struct run { /* what was asked for */
-	bool chosen[MAX_ROWS];
+	bool chosen[MAX_ROWS], experiment[MAX_EXPERIMENTS];
 	bool all, no_linux, keep, kvm, tcg, measures[MEASURES];
 	unsigned repeat, deadline;
 	double load; /* of the host at the start */
 	const char *json, *svg;
-	char kernel[512]; /* of Linux */
-	char tree[64];    /* the commit */
+	char kernel[512], module[512]; /* of Linux; for memory disks */
+	char tree[64];                 /* the commit */
 };
 
 struct lines { /* of a guest's output */
@@ -68,8 +81,11 @@ struct lines { /* of a guest's output */
 
 extern const struct row rows[];
 extern const size_t row_count;
+extern const struct experiment experiments[];
+extern const size_t experiment_count;
 extern struct run run;
 extern struct figure (*figures)[SYSTEMS][MEASURES]; /* MAX_ROWS; shared with children */
+extern struct finding (*findings)[SYSTEMS];         /* MAX_EXPERIMENTS; the same */
 extern const char *const system_names[SYSTEMS], *const measure_names[MEASURES];
 
 /* ---- main.c ---- */
@@ -120,6 +136,13 @@ void linux_measure(enum system system, enum measure measure);
 void exos_measure(enum system system, enum measure measure);
 bool kvm_works(void);
 
+/* ---- experiments.c ---- */
+bool experiment_on(size_t experiment, enum system system);
+void experiments_run(void);
+/* The next line of what was printed, *at is where; false: no more. */
+bool finding_next(const struct finding *f, size_t *at, char *line, size_t size);
+bool finding_value(const char *line); /* name and value, and not for a picture only */
+
 /* ---- report.c, json.c, svg.c ---- */
 const struct figure *figure_linux(size_t row, enum measure measure); /* the faster; NULL: none */
 const struct figure *figure_exos(size_t row, enum measure measure);
@@ -130,5 +153,7 @@ const char *machine_name(void); /* the host's processor */
 void json_results(FILE *out);
 void json_detail(FILE *out);
 void svg_write(FILE *out);
+bool sched_have(void);
+void sched_svg_write(FILE *out);
 
 #endif

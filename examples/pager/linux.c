@@ -19,7 +19,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define TRIES 12
+#define TRIES 8
 #define SLACK 2u   /* pages */
 #define OTHER 512u /* pages that are not data, for a start: more than there are */
 
@@ -29,6 +29,8 @@ fail(const char *what)
 	perror(what);
 	exit(1);
 }
+
+static bool anonymous; /* data */
 
 static uint32_t
 resident(void)
@@ -49,7 +51,7 @@ scan_most(void)
 {
 	uint32_t most = 0;
 
-	for (uint32_t i = 0; i < 2 * pages; i++) {
+	for (uint32_t i = 0; i < pages + memory; i++) {
 		uint32_t now;
 
 		(void)*(volatile uint64_t *)&data[i % pages * WORDS];
@@ -72,7 +74,7 @@ limit_write(const char *group, uint64_t bytes)
 }
 
 static void
-limit_find(const char *name, const char *group)
+limit_find(const char *group)
 {
 	int64_t limit = OTHER + memory;
 	uint32_t most = 0;
@@ -84,7 +86,7 @@ limit_find(const char *name, const char *group)
 			break;
 		limit += (int64_t)memory - most;
 	}
-	printf("pager_%s_kernel_memory %u\n", name, most);
+	printf("pager_kernel_memory %u\n", most);
 }
 
 /* A counter of the whole machine, on which nothing else happens. */
@@ -111,7 +113,7 @@ struct cost {
 
 /* Anonymous memory goes by pages to swap; a file by kilobytes to its device. */
 static struct cost
-cost_now(bool anonymous)
+cost_now(void)
 {
 	struct rusage used;
 
@@ -122,7 +124,7 @@ cost_now(bool anonymous)
 }
 
 static void
-data_map(const char *store, bool anonymous, bool random)
+data_map(const char *store, bool random)
 {
 	int fd = anonymous ? -1 : open(store, O_RDWR | O_CREAT, 0600);
 
@@ -139,28 +141,40 @@ data_map(const char *store, bool anonymous, bool random)
 		madvise(data, pages * PAGE, MADV_RANDOM);
 	if (fd >= 0)
 		close(fd);
+}
+
+/* Zeros, which are on the disk before anything is counted. */
+static void
+data_clear(void)
+{
 	memset(data, 0, pages * PAGE);
 	msync(data, pages * PAGE, MS_SYNC);
 }
 
 void
-linux_run(const char *name, int workload, const char *store, const char *group, bool random)
+linux_make(const char *store, const char *group, bool random)
 {
-	bool anonymous = !strcmp(store, "-");
+	anonymous = !strcmp(store, "-");
+	if (group)
+		limit_write(group, 64ul << 20);
+	data_map(store, random);
+	data_clear();
+	if (group)
+		limit_find(group);
+}
+
+void
+linux_run(const char *name, int workload)
+{
 	struct cost before, after;
 	uint64_t sum;
 
-	if (group)
-		limit_write(group, 64ul << 20);
-	data_map(store, anonymous, random);
-	if (group)
-		limit_find(name, group);
-	before = cost_now(anonymous);
+	data_clear();
+	before = cost_now();
 	sum = work(workload);
-	after = cost_now(anonymous);
+	after = cost_now();
 	printf("pager_%s_kernel_faults %" PRIu64 "\n", name, after.faults - before.faults);
 	printf("pager_%s_kernel_read %" PRIu64 "\n", name, after.read - before.read);
 	printf("pager_%s_kernel_written %" PRIu64 "\n", name, after.written - before.written);
 	printf("pager_%s_kernel_sum %" PRIu64 "\n", name, sum);
-	munmap(data, pages * PAGE);
 }

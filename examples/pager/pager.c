@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager [FILE]: data of more pages than the program may hold in memory, and three ways of choosing a victim.
+ * pager [SCALE [STORE [GROUP [random]]]]: data of more pages than the program may hold in memory, and three ways of choosing a victim.
+ * SCALE (1 to 8) multiplies all that is counted in pages.
  *
- * On ExOS the program has MEMORY frames for DATA pages of its own range; what is evicted and was written is copied to the
+ * On ExOS the program has `memory` frames for `pages` pages of its own range; what is evicted and was written is copied to the
  * store, an array of the program (there is no disk yet: what this counts is faults, not the time that a disk would take).
  * Which page goes is decided by one of
  *
@@ -11,34 +12,31 @@
  *	own	what the program knows: in a scan the page whose turn is farthest away; otherwise that the index is used all the
  *		time and the records are not
  *
- * On Linux the same workloads run over FILE, mapped shared; the kernel chooses, within whatever memory its cgroup leaves,
- * and its major faults are counted.
+ * On Linux the same workloads run over STORE, a file or block device that is mapped shared (linux.c); `-` is anonymous
+ * memory, for whose sake somebody has turned swapping on.  The kernel chooses.  GROUP is the folder of a control group that
+ * the program is in: its limit is set so that at most `memory` pages of data are in memory.
+ * `random` tells the kernel to read no more than what is asked for.
  *
  * Workloads: `scan` goes through all pages again and again; `random` looks up an index of few pages and then a
  * record of many; `mixed` does both in turn.  Each writes a page in four.  Prints "name value" lines; `pager_*_sum` says
  * whether anything was lost.
  */
-#include <fcntl.h>
+#include "pager.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include <exos/api.h>
 #include <exos/vm.h>
 
-#define PAGE   4096ul
-#define DATA   256u
-#define MEMORY 96u
-#define INDEX  24u /* pages of the index, the first ones */
-#define SCANS  12u
-#define LOOKUP 6000u
-#define WORDS  (PAGE / sizeof(uint64_t))
+#define SCALE_MAX 8u
+#define SCANS     12u
 
-static uint64_t *data; /* DATA pages */
+uint64_t *data;
+uint32_t pages = 256, memory = 96;
+static uint32_t index_pages = 24, lookup_count = 6000;
 
 /* ---- what the program knows about itself ---- */
 enum phase { PHASE_SCAN, PHASE_LOOKUP };
@@ -51,9 +49,10 @@ static const char *const policy_name[POLICIES] = {"lru", "mru", "own"};
 
 static struct exos_vm vm;
 static enum policy policy;
-static uint64_t store[DATA][WORDS]; /* what is not in memory; zeros at first, like the file */
-static uint32_t resident[MEMORY], residents;
-static uint64_t used[DATA]; /* when, in faults */
+static uint64_t store[256 * SCALE_MAX]
+		     [WORDS]; /* what is not in memory; zeros at first, like the file */
+static uint32_t resident[96 * SCALE_MAX], residents;
+static uint64_t used[256 * SCALE_MAX]; /* when, in faults */
 static uint64_t faults, written, now;
 
 EXOS_HANDLER static void
@@ -95,9 +94,9 @@ worth(uint32_t page)
 		return ~used[page];
 	default:
 		if (phase == PHASE_SCAN)
-			return DATA -
-			       (page + DATA - position) % DATA; /* far from its turn: little */
-		return page < INDEX ? ~0ul : used[page];
+			return pages -
+			       (page + pages - position) % pages; /* far from its turn: little */
+		return page < index_pages ? ~0ul : used[page];
 	}
 }
 
@@ -105,11 +104,16 @@ worth(uint32_t page)
 EXOS_HANDLER static uint32_t
 victim(void)
 {
+	uint64_t worth_least = worth(resident[0]);
 	uint32_t least = 0;
 
 	for (uint32_t i = 1; i < residents; i++) {
-		if (worth(resident[i]) < worth(resident[least]))
+		uint64_t is = worth(resident[i]);
+
+		if (is < worth_least) {
+			worth_least = is;
 			least = i;
+		}
 	}
 	return least;
 }
@@ -140,9 +144,9 @@ absent(struct exos_vm *v, uint64_t va, struct aegis_frame *f)
 	(void)f;
 	faults++;
 	uses_note();
-	if (residents == MEMORY)
+	if (residents == memory)
 		evict(victim());
-	exos_clean(v->start, DATA);
+	exos_clean(v->start, pages);
 	if (exos_vm_fill(v, va, 1, AEGIS_BIND_READ | AEGIS_BIND_WRITE))
 		return 0;
 	page_copy((uint64_t *)va, store[page]);
@@ -180,7 +184,7 @@ on_revoke(uint32_t want)
 static void
 memory_make(void)
 {
-	if (exos_vm_make(&vm, DATA, &exos_linear, MEMORY + 1) < 0) {
+	if (exos_vm_make(&vm, pages, &exos_linear, memory + 1) < 0) {
 		fputs("no memory\n", stderr);
 		exit(1);
 	}
@@ -223,8 +227,8 @@ scan(uint32_t times)
 	uint64_t sum = 0;
 
 	phase = PHASE_SCAN;
-	for (uint32_t i = 0; i < times * DATA; i++) {
-		position = i % DATA;
+	for (uint32_t i = 0; i < times * pages; i++) {
+		position = i % pages;
 		sum = sum * 3 + use(position, i);
 	}
 	return sum;
@@ -237,9 +241,9 @@ lookups(uint32_t count)
 
 	phase = PHASE_LOOKUP;
 	for (uint32_t i = 0; i < count; i++) {
-		sum = sum * 3 + use(random_next() % INDEX, i);
+		sum = sum * 3 + use(random_next() % index_pages, i);
 		if (i % 3 == 0)
-			sum += use(INDEX + random_next() % (DATA - INDEX), i);
+			sum += use(index_pages + random_next() % (pages - index_pages), i);
 	}
 	return sum;
 }
@@ -247,8 +251,8 @@ lookups(uint32_t count)
 enum workload { SCAN, RANDOM, MIXED, WORKLOADS };
 static const char *const workload_name[WORKLOADS] = {"scan", "random", "mixed"};
 
-static uint64_t
-work(enum workload w)
+uint64_t
+work(int w)
 {
 	uint64_t sum = 0;
 
@@ -256,9 +260,9 @@ work(enum workload w)
 	if (w == SCAN)
 		return scan(SCANS);
 	if (w == RANDOM)
-		return lookups(LOOKUP);
+		return lookups(lookup_count);
 	for (uint32_t i = 0; i < 4; i++)
-		sum = sum * 7 + lookups(LOOKUP / 8) + scan(2);
+		sum = sum * 7 + lookups(lookup_count / 8) + scan(2);
 	return sum;
 }
 
@@ -281,41 +285,33 @@ run_own(enum workload w)
 	}
 }
 
-/* The kernel's policy: a file of its own, mapped. */
 static void
-run_mapped(enum workload w, const char *path)
+scale_set(const char *text)
 {
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	struct rusage before, after;
-	uint64_t sum;
+	uint32_t scale = (uint32_t)strtoul(text, NULL, 10);
 
-	if (fd < 0 || ftruncate(fd, DATA * PAGE)) {
-		perror(path);
-		exit(1);
+	if (scale < 1 || scale > SCALE_MAX) {
+		fprintf(stderr, "pager: a scale is 1 to %u\n", SCALE_MAX);
+		exit(2);
 	}
-	data = mmap(NULL, DATA * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (data == MAP_FAILED) {
-		perror(path);
-		exit(1);
-	}
-	getrusage(RUSAGE_SELF, &before);
-	sum = work(w);
-	getrusage(RUSAGE_SELF, &after);
-	printf("pager_%s_kernel_faults %ld\n", workload_name[w],
-	       after.ru_majflt - before.ru_majflt);
-	printf("pager_%s_kernel_sum %" PRIu64 "\n", workload_name[w], sum);
-	munmap(data, DATA * PAGE);
-	close(fd);
+	pages *= scale;
+	memory *= scale;
+	index_pages *= scale;
+	lookup_count *= scale;
 }
 
 int
 main(int argc, char **argv)
 {
+	if (argc > 1)
+		scale_set(argv[1]);
+	if (!exos_here())
+		linux_make(argc > 2 ? argv[2] : "pager.data", argc > 3 ? argv[3] : NULL, argc > 4);
 	for (enum workload w = SCAN; w < WORKLOADS; w++) {
 		if (exos_here())
 			run_own(w);
 		else
-			run_mapped(w, argc > 1 ? argv[1] : "pager.data");
+			linux_run(workload_name[w], w);
 	}
 	return 0;
 }

@@ -14,7 +14,9 @@ extern uint32_t pages, memory; /* of data; of them at most in memory */
 
 uint64_t work(int workload); /* its sum */
 
-/* A workload whose paging is the kernel's affair; prints what it cost.  random: without read-ahead. */
-void linux_run(const char *name, int workload, const char *store, const char *group, bool random);
+/* Where paging is the kernel's affair: data, and its limit if there is a group; random: without read-ahead. */
+void linux_make(const char *store, const char *group, bool random);
+/* A workload there; prints what it cost. */
+void linux_run(const char *name, int workload);
 
 #endif

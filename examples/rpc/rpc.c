@@ -81,6 +81,7 @@ measure(bool trusted, uint64_t calls)
 {
 	pid_t pid = server_start(trusted);
 	int64_t gate = exos_gate((uint32_t)pid);
+	const char *name = trusted ? "tlrpc" : "lrpc";
 	uint64_t began, took, wrong = 0;
 
 	if (gate < 0)
@@ -91,8 +92,8 @@ measure(bool trusted, uint64_t calls)
 	for (uint64_t i = 0; i < calls; i++)
 		wrong += call((uint32_t)gate, trusted, i, 1) != i + 1;
 	took = clock_read() - began;
-	printf("%s calls %lu wrong %lu ticks %.1f\n", trusted ? "tlrpc" : "lrpc", calls, wrong,
-	       (double)took / (double)calls);
+	printf("rpc_%s_calls %lu\nrpc_%s_wrong %lu\nrpc_%s_ticks %.1f\n", name, calls, name, wrong,
+	       name, (double)took / (double)calls);
 	fflush(stdout);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);

@@ -3,8 +3,8 @@
  * Schedulers as parts of applications: stride and lottery scheduling on slices and directed yields, and two
  * applications with schedulers of their own on one processor.
  *
- *	sched [stride|lottery] [--steps] [--svg]	three clients with tickets 3:2:1
- *	sched contend					two such applications beside each other
+ *	sched [stride|lottery] [--steps]	three clients with tickets 3:2:1
+ *	sched contend				two such applications beside each other
  *
  * An application is a scheduler process, which owns slices by number, and its clients, which take no time of
  * their own.  In each of its slices the scheduler's policy names a client, and the scheduler yields to it: the
@@ -173,42 +173,10 @@ run(struct client *c, policy *choose, int quanta, float error[][CLIENTS])
 	}
 }
 
-/* ---- the picture ---- */
-
-static void
-svg_write(const char *name, float error[][CLIENTS])
-{
-	static const char *const colour[CLIENTS] = {"#1b6ca8", "#c1121f", "#2a9d3f"};
-
-	puts("<svg xmlns='http://www.w3.org/2000/svg' width='720' height='320' "
-	     "font-family='sans-serif' "
-	     "font-size='12'>");
-	puts("<rect width='720' height='320' fill='white'/>");
-	printf("<text x='60' y='20'>%s, tickets 3:2:1: relative error of each client's share, by "
-	       "slice</text>\n",
-	       name);
-	for (int p = -50; p <= 50; p += 25)
-		printf("<path d='M60 %d H700' stroke='#ccc'/><text x='20' y='%d'>%d%%</text>\n",
-		       165 - p * 26 / 10, 169 - p * 26 / 10, p);
-	for (int i = 0; i < CLIENTS; i++) {
-		printf("<polyline fill='none' stroke='%s' points='", colour[i]);
-		for (int n = 0; n < QUANTA; n++) {
-			float e = error[n][i] > 0.5f    ? 0.5f
-				  : error[n][i] < -0.5f ? -0.5f
-							: error[n][i];
-
-			printf("%.1f,%.1f ", 60 + n * 640.0 / QUANTA, 165 - 260 * (double)e);
-		}
-		printf("'/><text x='%d' y='312' fill='%s'>%u tickets</text>\n", 60 + 90 * i,
-		       colour[i], tickets[i]);
-	}
-	printf("<text x='560' y='312'>%d slices of 2 ms</text>\n</svg>\n", QUANTA);
-}
-
 /* ---- one application ---- */
 
 static int
-alone(const char *name, policy *choose, bool steps, bool svg)
+alone(const char *name, policy *choose, bool steps)
 {
 	static float error[QUANTA][CLIENTS];
 	struct exos_self self = {.size = sizeof(self)};
@@ -233,17 +201,13 @@ alone(const char *name, policy *choose, bool steps, bool svg)
 		all += progress(c, i);
 		worst = e > worst ? e : -e > worst ? -e : worst;
 	}
-	if (svg) {
-		svg_write(name, error);
-		return 0;
-	}
 	for (int n = 0; steps && n < QUANTA; n++)
-		printf("step %d %.5f %.5f %.5f\n", n + 1, (double)error[n][0], (double)error[n][1],
-		       (double)error[n][2]);
-	printf("%s quanta %lu %lu %lu\n", name, c[0].quanta, c[1].quanta, c[2].quanta);
-	printf("%s share %.4f %.4f %.4f\n", name, progress(c, 0) / all, progress(c, 1) / all,
+		printf("sched_%s_step %d %.5f %.5f %.5f\n", name, n + 1, (double)error[n][0],
+		       (double)error[n][1], (double)error[n][2]);
+	printf("sched_%s_quanta %lu %lu %lu\n", name, c[0].quanta, c[1].quanta, c[2].quanta);
+	printf("sched_%s_share %.4f %.4f %.4f\n", name, progress(c, 0) / all, progress(c, 1) / all,
 	       progress(c, 2) / all);
-	printf("%s error %.4f\n", name, worst);
+	printf("sched_%s_error %.4f\n", name, worst);
 	return 0;
 }
 
@@ -296,8 +260,10 @@ measured(const char *name)
 	waitpid(pid, &status, 0);
 	if (status)
 		exit(1);
-	printf("%s share %.4f %.4f %.4f error %.4f time %.4f\n", name, area->share[0],
-	       area->share[1], area->share[2], area->error, area->quanta_per_slice);
+	printf("sched_%s_share %.4f %.4f %.4f\n", name, area->share[0], area->share[1],
+	       area->share[2]);
+	printf("sched_%s_error %.4f\nsched_%s_slices %.4f\n", name, area->error, name,
+	       area->quanta_per_slice);
 	fflush(stdout);
 	return area->quanta_per_slice;
 }
@@ -307,7 +273,8 @@ static int
 contend(void)
 {
 	struct exos_self self = {.size = sizeof(self)};
-	double before, after;
+	double before, after, all = 0;
+	uint64_t other[CLIENTS];
 	pid_t pid;
 
 	exos_self(&self);
@@ -321,24 +288,28 @@ contend(void)
 	setpgid(pid, pid);
 	while (area->count[1][0] + area->count[1][1] + area->count[1][2] < 1000)
 		usleep(1000);
+	for (int i = 0; i < CLIENTS; i++)
+		other[i] = area->count[1][i];
 	after = measured("contended");
+	for (int i = 0; i < CLIENTS; i++)
+		all += (double)(other[i] = area->count[1][i] - other[i]);
+	printf("sched_other_share %.4f %.4f %.4f\n", (double)other[0] / all, (double)other[1] / all,
+	       (double)other[2] / all);
 	kill(-pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	printf("interference %.4f\n", before / after - 1);
+	printf("sched_interference %.4f\n", before / after - 1);
 	return 0;
 }
 
 int
 main(int argc, char **argv)
 {
-	bool steps = false, svg = false;
+	bool steps = false;
 	const char *what = "stride";
 
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--steps"))
 			steps = true;
-		else if (!strcmp(argv[i], "--svg"))
-			svg = true;
 		else
 			what = argv[i];
 	}
@@ -349,5 +320,5 @@ main(int argc, char **argv)
 	area = mmap(NULL, sizeof(*area), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!strcmp(what, "contend"))
 		return contend();
-	return alone(what, strcmp(what, "lottery") ? stride : lottery, steps, svg);
+	return alone(what, strcmp(what, "lottery") ? stride : lottery, steps);
 }
