@@ -7,7 +7,7 @@
  * 1. c->callee == t and c->state == CALLING exactly while t->caller == c; both are changed with both
  *    locks held, taken in order of environment numbers.
  * 2. A target is entered only out of a sleep that accepts, so that nothing of it is running or half
- *    done; it goes back into that sleep when it returns.
+ *    done, and while nobody waits for it; it goes back into that sleep when it returns.
  * 3. A caller that waits holds SAVED_CALL: rip, rsp, rflags, segment bases and PKRU; its general
  *    registers are the message, and are not kept.
  * 4. Chains are at most AEGIS_CALL_DEPTH long, so that walking one is bounded: e->depth is the number
@@ -162,7 +162,7 @@ transfer(struct env *self, uint32_t gate, bool wait, struct machine_call *call)
 		both_unlock(self, t);
 		return AEGIS_DEAD;
 	}
-	if (t->state != AEGIS_STATE_SLEEPING || !t->accepts || !t->setup.call_entry ||
+	if (t->state != AEGIS_STATE_SLEEPING || !t->accepts || !t->setup.call_entry || t->caller ||
 	    (wait && self->depth >= AEGIS_CALL_DEPTH)) {
 		both_unlock(self, t);
 		COUNT(transfers_busy);

@@ -17,8 +17,8 @@
  *
  * A target accepts when it sleeps with AEGIS_SLEEP_ACCEPT; pct_return puts it back into that sleep,
  * and events that came meanwhile wake it.  A callee may yield and sleep, too: the call goes on when it
- * does.  A target that does not accept answers BUSY.  If the callee
- * ends, the caller gets DEAD.  If the caller ends, the callee finishes the slice, its return goes
+ * does, and it accepts no other before it returned.  A target that does not accept answers BUSY.  If the
+ * callee ends, the caller gets DEAD.  If the caller ends, the callee finishes the slice, its return goes
  * nowhere.  After AEGIS_CALL_SLICES lent slices the caller gets TIMED_OUT, and the callee goes on in
  * time of its own.
  */

@@ -376,6 +376,44 @@ TEST(pct_caller_destroyed)
 	check_is(served, 1);
 }
 
+static void
+doze(struct message *m, uint32_t caller)
+{
+	uint64_t outer = self()->resume;
+
+	(void)m;
+	(void)caller;
+	started = 77;
+	while (!stop)
+		guest_sleep(AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	self()->resume = outer;
+}
+
+/* A callee that sleeps in a call: another call would take the place of the one that it serves. */
+TEST(pct_callee_sleeps)
+{
+	struct child *c, *caller;
+	struct message m;
+
+	message_fill(&m, 3);
+	stop = started = 0;
+	caller_result = 1;
+	c = server_start(doze, 0, 0);
+	caller = spawn_on(calls_lingerer, c->env, SYSTEM->cpus - 1, 0);
+	require(wait_for(&started, 77));
+	require(accepting(c));
+	require_is(aegis_pct_bind(CAP, c->env, GATE), AEGIS_OK);
+	check_is(guest_transfer(GATE, &m), AEGIS_BUSY);
+	check_is(guest_send(GATE, &m), AEGIS_BUSY);
+	check_is(env_info(c->env)->caller, caller->env);
+	check_is(env_info(caller->env)->state, AEGIS_STATE_CALLING);
+	stop = 1;
+	check_is(aegis_wake(CAP, c->env, 0), AEGIS_OK);
+	child_join(caller);
+	check_is((int32_t)caller_result, AEGIS_OK);
+	child_join(c);
+}
+
 /* A callee that does not come back: its caller does, after so many slices. */
 TEST(pct_recall)
 {

@@ -40,6 +40,12 @@ cpu_wake(struct env *e)
 }
 
 void
+cpu_odd(struct env *e)
+{
+	PROVE(e == &self, "who claims or gives back");
+}
+
+void
 upcall_post(struct env *e, uint32_t reason)
 {
 	PROVE(e == &self && reason == AEGIS_PEND_IRQ, "the owner");

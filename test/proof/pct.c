@@ -161,8 +161,6 @@ linked(void)
 			return false;
 		if (e->state == AEGIS_STATE_CALLING && e->saved != SAVED_CALL)
 			return false;
-		if (e->caller && (e->state == AEGIS_STATE_SLEEPING && e->accepts))
-			return false;
 	}
 	return true;
 }
@@ -211,8 +209,8 @@ proof_pct_call(void)
 	ASSUME(gate == 0 || gate >= AEGIS_GATES);
 	self = now;
 	ASSUME(target <= 3 && env_of(self)->gates[0].env == target);
-	accepted =
-		target && env_of(target)->state == AEGIS_STATE_SLEEPING && env_of(target)->accepts;
+	accepted = target && env_of(target)->state == AEGIS_STATE_SLEEPING &&
+		   env_of(target)->accepts && !env_of(target)->caller;
 	st = transfer(env_of(self), gate, wait, &call);
 	PROVE(linked(), "links agree");
 	PROVE(!held[1] && !held[2] && !held[3], "no lock is left");
@@ -225,7 +223,7 @@ proof_pct_call(void)
 		return;
 	}
 	PROVE(live && gate < AEGIS_GATES, "by a live capability");
-	PROVE(accepted && target != self, "nobody is entered who does not accept");
+	PROVE(accepted && target != self, "nobody is entered who does not accept, or serves");
 	PROVE(now == target, "the target runs");
 	PROVE(call.rip == env_of(target)->setup.call_entry && call.rip &&
 		      call.rsp == env_of(target)->setup.call_stack &&
@@ -289,7 +287,7 @@ proof_pct_settle(void)
 	rip = env_of(other)->regs.rip;
 	machine_fast_caller = call ? env_of(other) : NULL;
 	machine_fast_sender = call ? NULL : env_of(other);
-	transfer_settle();
+	pct_settle();
 	PROVE(linked(), "links agree");
 	PROVE(!held[1] && !held[2] && !held[3], "no lock is left");
 	PROVE(!machine_caller() && !machine_sender(), "there is nothing left to complete");
