@@ -12,14 +12,21 @@
  * 1. An environment is in at most one ring, that of its account on processor e->cpu, only while READY;
  *    e->queued says so.  It is in the heap of e->cpu only while SLEEPING with a deadline.
  * 2. Whose a slice is, slice.c says; here it only decides who is picked.
- * 3. used time of environments + idle time = time passed, on each processor: cpu_enter and cpu_leave
- *    are the only places where cpu->env changes, except a transfer (pct.c), which calls both, or
- *    cpu_relay when it was made without C.
+ * 3. An environment's time begins to count where it becomes cpu->env, and ends where it ceases to be:
+ *    in cpu_enter and cpu_leave, or in cpu_relay when a transfer or a yield was made without C.  In
+ *    between `used` lacks the time at which it began.
  * 4. Lock order: the environment's lock, then the processor's.  A candidate is picked under the
  *    processor's lock, and looked at again under its own.
  * 5. A wake between the check of the event count and SLEEPING cannot be lost: both are done, and the
  *    count is changed, under the environment's lock.  A reason is posted before its event is counted,
  *    so that whoever has seen the count sees the reason.
+ *
+ * 6. A processor's entry code may yield to a name without C (entry.S), if sys_yield has found before, and
+ *    remembered in yields[], that the capability opens it (pct.c, invariant 6), and if its lock says
+ *    that it is READY and begins afresh (LOCK_READY).  Rings are not changed then: the first who yielded
+ *    stays RUNNING, as machine_sender; those between are READY, and in the ring as they were before; who
+ *    runs is GIVEN the processor, and still in the ring.  pct_settle makes all of it as it should be when C is
+ *    entered, for any reason.
  *
  * Exposed: environment page (slice, slice_end, events), system page (ready, idle_cpus).  Revoked: a
  * slice by revoke.c through slice_take.
@@ -33,6 +40,7 @@ struct cpu cpus[AEGIS_CPUS];
 struct aegis_system_page *system_page;
 static uint64_t slice_tsc, epilogue_tsc, force_tsc;
 static uint32_t force_max = AEGIS_FORCE_MAX, call_slices = AEGIS_CALL_SLICES;
+COUNTER(directed_yields, "directed_yields");
 
 static struct cpu *
 cpu_this(void)
@@ -254,7 +262,7 @@ _sleep_end(struct env *e)
 void
 cpu_wake(struct env *e)
 {
-	e->page->events++;
+	__atomic_add_fetch(&e->page->events, 1, __ATOMIC_SEQ_CST);
 	if (e->state == AEGIS_STATE_SLEEPING)
 		_sleep_end(e);
 }
@@ -264,7 +272,24 @@ cpu_wake(struct env *e)
 void
 cpu_odd(struct env *e)
 {
-	e->odd = e->epilogue || e->ports[0].n;
+	e->odd = e->epilogue || e->ports[0].n ? ODD_OTHERWISE : 0;
+}
+
+/* Accounts the time of e, which runs until now.  env.lock held */
+static void
+_time_end(struct env *e, uint64_t now)
+{
+	e->used += now;
+	e->page->time_tsc = e->used;
+	e->page->entries = e->calls;
+}
+
+/* The owner of the slice that runs gives the rest of it away; in an epilogue the next has begun. */
+static void
+_slice_given(struct cpu *c)
+{
+	if (!c->extra)
+		c->yielded = slice_count(c->slice_end - 1);
 }
 
 void
@@ -273,12 +298,17 @@ cpu_relay(struct env *from, struct env *to)
 	struct cpu *c = cpu_this();
 	uint64_t now = machine_tsc();
 
-	from->used += now - c->began;
-	from->page->time_tsc = from->used;
-	from->page->entries = from->calls;
-	c->began = now;
 	c->env = to;
 	c->space = to->space;
+	if (!(to->odd & ODD_GIVEN)) {
+		_time_end(from, now);
+		to->used -= now;
+		return;
+	}
+	_slice_given(c);
+	cpu_odd(to);
+	if (to->queued)
+		cpu_unready(to);
 }
 
 void
@@ -287,10 +317,7 @@ cpu_leave(struct env *e)
 	struct cpu *c = cpu_this();
 	uint64_t now = machine_tsc();
 
-	e->used += now - c->began;
-	e->page->time_tsc = e->used;
-	e->page->entries = e->calls;
-	c->began = now;
+	_time_end(e, now);
 	if (e->epilogue) {
 		uint64_t took = now - e->epilogue;
 
@@ -316,7 +343,7 @@ cpu_enter(struct env *e)
 	e->cpu = machine_cpu();
 	c->env = e;
 	machine_set_local(e);
-	c->began = machine_tsc();
+	e->used -= machine_tsc();
 	e->page->cpu = e->cpu;
 	e->page->slice = c->extra ? AEGIS_ANY : c->position;
 	e->page->slice_end = c->slice_end;
@@ -325,14 +352,6 @@ cpu_enter(struct env *e)
 		space_load(e->space);
 	if (e->ports[0].n)
 		irq_ports_load(e, true);
-}
-
-static void
-context_load(const struct env *e)
-{
-	machine_set_fs_base(e->fs_base);
-	machine_set_gs_base(e->gs_base);
-	machine_set_pkru(e->pkru);
 }
 
 /* e, RUNNING here, starts to execute.  env.lock held, released. */
@@ -350,7 +369,9 @@ _env_go(struct env *e)
 	if (e->saved != SAVED_NONE) {
 		struct regs regs = e->regs;
 
-		context_load(e);
+		machine_set_fs_base(e->fs_base);
+		machine_set_gs_base(e->gs_base);
+		machine_set_pkru(e->pkru);
 		if (e->saved == SAVED_FULL)
 			machine_vector_restore(machine_frame(e->vector));
 		else
@@ -530,17 +551,9 @@ cpu_next(void)
 	}
 	__atomic_or_fetch(&system_page->idle_cpus, bit, __ATOMIC_SEQ_CST);
 	space_unload();
-	c->began = now;
 	COUNT(idles);
 	cpu_arm();
 	machine_idle();
-}
-
-_Noreturn void
-cpu_start(void)
-{
-	cpu_this()->began = machine_tsc();
-	cpu_next();
 }
 
 /* Next slice of this processor whose owner could use it, when nothing else would wake it. */
@@ -704,6 +717,7 @@ sys_yield(uint32_t cap, uint32_t env)
 	struct cpu *c = cpu_this();
 	struct env *self = current();
 	struct env *target = NULL;
+	uint64_t epoch = atomic_load(&gate_epoch);
 	status st;
 
 	if (env != AEGIS_ANY) {
@@ -712,20 +726,21 @@ sys_yield(uint32_t cap, uint32_t env)
 		st = env_open(cap, env, AEGIS_WAKE, &target);
 		if (st != AEGIS_OK)
 			return st;
-		st = target->state == AEGIS_STATE_READY ? AEGIS_OK : AEGIS_BUSY;
-		if (st == AEGIS_OK) {
-			cpu_unready(target);
-			target->state = AEGIS_STATE_RUNNING; /* ours now: nobody else picks it */
-			target->cpu = machine_cpu();
-			target->page->events++; /* it may be about to sleep */
+		if (target->state != AEGIS_STATE_READY) {
+			env_unlock(target);
+			return AEGIS_BUSY;
 		}
+		cpu_unready(target);
+		target->state = AEGIS_STATE_RUNNING; /* ours now: nobody else picks it */
+		target->cpu = machine_cpu();
+		/* It may be about to sleep. */
+		__atomic_add_fetch(&target->page->events, 1, __ATOMIC_SEQ_CST);
+		self->yields[env % YIELDS] =
+			(struct yield_way){epoch, self->caps[cap].word, target->lock, target, env};
 		env_unlock(target);
-		if (st != AEGIS_OK)
-			return st;
 	}
 	env_lock(self->number, 0);
-	if (!c->extra)
-		c->yielded = slice_count(c->slice_end - 1); /* the next has begun in an epilogue */
+	_slice_given(c);
 	self->forced_row = 0;
 	cpu_leave(self);
 	self->cpu = self->setup.cpu;
@@ -734,7 +749,7 @@ sys_yield(uint32_t cap, uint32_t env)
 	if (!target)
 		cpu_next();
 	env_lock(env, 0);
-	COUNT(directed_yields);
+	COUNT_AT(directed_yields);
 	cpu_enter(target);
 	_env_go(target);
 }

@@ -42,21 +42,22 @@ env_lock(uint32_t number, uint32_t generation)
 	return NULL;
 }
 
-/* A transfer may enter e by the entry code alone. */
-static bool
-door_open(const struct env *e)
+/* How the entry code alone may enter e: LOCK_DOOR by a transfer, LOCK_READY by a yield, 0 not at all. */
+static unsigned int
+door_of(const struct env *e)
 {
-	return e->state == AEGIS_STATE_SLEEPING && e->accepts && !e->returns_to_sleep && !e->odd &&
-	       !e->killed && !e->heap && e->setup.call_entry && !chaos_slow;
+	if (e->returns_to_sleep || e->odd || e->killed || chaos_slow)
+		return 0;
+	if (e->state == AEGIS_STATE_SLEEPING)
+		return e->accepts && !e->heap && e->setup.call_entry ? LOCK_DOOR : 0;
+	return e->state == AEGIS_STATE_READY && e->saved == SAVED_NONE && e->area[0] ? LOCK_READY
+										     : 0;
 }
 
 void
 env_unlock(const struct env *e)
 {
-	if (door_open(e))
-		lock_release_door(&env_locks[e->number]);
-	else
-		lock_release(&env_locks[e->number]);
+	lock_release_as(&env_locks[e->number], door_of(e));
 }
 
 struct env *
@@ -369,7 +370,9 @@ info_fill(struct aegis_env_info *info, const struct env *e)
 		.guard = e->guard,
 		.caller = e->caller,
 		.callee = e->callee,
-		.time_ns = (uint64_t)(((unsigned __int128)e->used * system_page->ns_mult) >> 32),
+		.time_ns =
+			(uint64_t)(((unsigned __int128)e->page->time_tsc * system_page->ns_mult) >>
+				   32),
 		.account = e->account,
 		.saved = e->saved != SAVED_NONE,
 		.fs_base = e->fs_base,
@@ -416,24 +419,24 @@ reason_name(uint32_t reason)
 }
 
 /*
- * e cannot run any more.  env.lock held, released: what binds it to others is undone without it,
- * and e itself may be gone by then.
+ * e cannot run any more.  env.lock held, released: what binds it to others is undone without it, and until
+ * then it stays; if nothing does, it may be gone at once.
  */
 static void
 _env_stop(struct env *e, uint32_t reason)
 {
-	uint32_t number = e->number, caller = e->caller, callee = e->callee;
+	bool linked = e->caller || e->callee;
 
 	cpu_unready(e);
 	cpu_release(e);
 	cap_release(e);
-	e->caller = e->callee = 0;
 	e->state = AEGIS_STATE_ENDED;
 	e->end_reason = reason;
 	e->saved = SAVED_NONE;
-	TRACE(env_end, number, reason);
+	TRACE(env_end, e->number, reason);
 	env_unlock(e);
-	pct_orphan(number, caller, callee);
+	if (linked)
+		pct_orphan(e);
 }
 
 static void
@@ -536,7 +539,7 @@ sys_env_destroy(uint32_t cap, uint32_t env)
 		_env_stop(e, AEGIS_END_OTHER);
 		return AEGIS_AGAIN; /* the next call frees it: each step is short */
 	}
-	if (!revocation_finish(e)) {
+	if (e->caller || e->callee || !revocation_finish(e)) {
 		env_unlock(e);
 		return AEGIS_AGAIN;
 	}

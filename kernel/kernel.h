@@ -23,12 +23,13 @@
 #define PAGE 4096ul
 
 struct lock {
-	atomic_uint held; /* 0 or LOCK_DOOR free, else processor + 1 */
+	atomic_uint held; /* 0 or LOCK_FREE free, else processor + 1 */
 };
-#define LOCK_DOOR 0x80000000u      /* free, and transfers may enter: of an environment (pct.c) */
+#define LOCK_DOOR  0x80000000u     /* free, and transfers may enter: of an environment (pct.c) */
+#define LOCK_READY 0x40000000u     /* free, and yields may: the same (cpu.c) */
 void lock_acquire(struct lock *l); /* lock.c */
 void lock_release(struct lock *l);
-void lock_release_door(struct lock *l);
+void lock_release_as(struct lock *l, unsigned int way); /* LOCK_DOOR, LOCK_READY or 0 */
 
 #define assert(e)                  \
 	do {                       \
@@ -268,6 +269,8 @@ struct upcall_fast {
 	uint32_t pkru;                        /* of handlers */
 	uint64_t pages[AEGIS_AREA_PAGES - 1]; /* kernel address - offset, of each stack page */
 };
+#define YIELDS 4u
+enum { ODD_OTHERWISE = 1, ODD_GIVEN = 2 };
 struct env {
 	/* What the entry code uses; asm.h has the offsets. */
 	struct upcall_fast fast; /* must be first */
@@ -277,7 +280,7 @@ struct env {
 		struct {
 			bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
 			bool returns_to_sleep; /* entered out of that sleep, not returned since */
-			bool odd;              /* cpu_odd: an epilogue or ports */
+			uint8_t odd;           /* cpu_odd; ODD_GIVEN: entered by a short yield */
 			bool killed;           /* kill is not 0 */
 		};
 		uint32_t door; /* all four at once */
@@ -297,6 +300,14 @@ struct env {
 		struct env *target;
 		uint64_t unused;
 	} ways[AEGIS_GATES];
+	struct yield_way {
+		uint64_t epoch, cap; /* the slot's word */
+		struct lock *lock;
+		struct env *target;
+		uint64_t env;
+	} yields[YIELDS]; /* the same for yields, by the number's last bits */
+	struct cap caps[AEGIS_CAP_SLOTS];
+	uint64_t used; /* TSC; of who runs: less the time at which it began */
 	/* For C only. */
 	uint32_t guard, account;
 	uint32_t object, vector, exposed; /* frames: this struct, XSAVE area, environment page */
@@ -315,7 +326,6 @@ struct env {
 	uint32_t next, prev;     /* ring of ready environments of the account on the processor */
 	uint32_t forced_row;
 	uint64_t debt;     /* TSC owed */
-	uint64_t used;     /* TSC used */
 	uint64_t epilogue; /* TSC at which the slice-end upcall was due, 0: none under way */
 	uint32_t end_reason, end_cause;
 	uint64_t end_rip, end_addr;
@@ -328,7 +338,6 @@ struct env {
 	} ports[4];
 	uint32_t irqs;                        /* lines claimed */
 	uint32_t watcher, watcher_generation; /* told when it ends: its creator */
-	struct cap caps[AEGIS_CAP_SLOTS];
 };
 _Static_assert(sizeof(struct env) <= PAGE, "an environment object is one frame");
 extern struct env *env_table[AEGIS_ENVS];
@@ -370,7 +379,7 @@ struct cpu {
 	struct env *env;  /* that runs, NULL: idle */
 	struct space *space;
 	uint32_t position; /* slice that runs */
-	uint64_t slice_end, began;
+	uint64_t slice_end;
 	bool extra;       /* the time belongs to nobody */
 	uint64_t stamp;   /* of what is above, of this processor alone */
 	uint64_t yielded; /* number of the slice since boot that its owner gave away */
@@ -396,7 +405,6 @@ void cpu_relay(struct env *from, struct env *to);
 void cpu_wake(struct env *e);    /* counts an event; ends a sleep.  env.lock held */
 void cpu_release(struct env *e); /* slice.c: its slices are nobody's.  env.lock held */
 void cpu_arm(void);              /* timer for whatever comes first on this processor */
-_Noreturn void cpu_start(void);  /* first schedule of a processor */
 
 /* ---- irq.c, chan.c, revoke.c ---- */
 void irq_raise(uint32_t line);                        /* from the machine: a claimed line came */
@@ -429,8 +437,8 @@ void trap_ipi(struct regs *regs);
 
 /* pct.c: numbers AEGIS_CALL_pct_*; gate as in AEGIS_GATE.  Exchanges *call for the one to resume. */
 void pct_switch(uint32_t number, uint32_t gate, struct machine_call *call);
-/* `number` has ended: the caller it had gets DEAD, the callee it had loses its caller.  No locks. */
-void pct_orphan(uint32_t number, uint32_t caller, uint32_t callee);
+/* e has ended: the caller it had gets DEAD, the callee it had loses its caller.  No locks. */
+void pct_orphan(struct env *e);
 void pct_settle(void);
 /* First of all in C: what the entry code did without C is done in full.  No locks. */
 static inline void
@@ -441,7 +449,7 @@ transfer_settle(void)
 }
 /* Changes after each change that makes a gate lead to nothing: a name revoked, an environment freed. */
 extern atomic_ulong gate_epoch;
-extern const struct counter_def pct_transfers; /* counter */
+extern const struct counter_def pct_transfers, directed_yields; /* counters */
 void pct_recall(struct env *e); /* e has had enough lent slices: its caller gets TIMED_OUT */
 
 /* Calls: prototypes from the table. */

@@ -8,7 +8,8 @@
  * 3. Whoever waits answers shootdown requests meanwhile: the holder may itself be waiting
  *    for that answer.
  *
- * 4. LOCK_DOOR is a way to be free.  The entry code takes the lock of an environment only out of it.
+ * 4. LOCK_DOOR and LOCK_READY are ways to be free.  The entry code takes the lock of an environment that does
+ *    not run only out of them.
  *
  * Order of locks: kernel.h.  Not fair; sections are short and bounded.
  */
@@ -17,28 +18,28 @@
 void
 lock_acquire(struct lock *l)
 {
+	const unsigned int ways = LOCK_DOOR | LOCK_READY;
 	unsigned int me = machine_cpu() + 1;
-	unsigned int none = atomic_load_explicit(&l->held, memory_order_relaxed) & LOCK_DOOR;
+	unsigned int none = atomic_load_explicit(&l->held, memory_order_relaxed) & ways;
 
 	while (!atomic_compare_exchange_weak_explicit(&l->held, &none, me, memory_order_acquire,
 						      memory_order_relaxed)) {
 		assert(none != me);
-		none &= LOCK_DOOR;
+		none &= ways;
 		tlb_serve();
 		machine_relax();
 	}
 }
 
 void
-lock_release(struct lock *l)
+lock_release_as(struct lock *l, unsigned int way)
 {
 	assert(atomic_load_explicit(&l->held, memory_order_relaxed) == machine_cpu() + 1);
-	atomic_store_explicit(&l->held, 0, memory_order_release);
+	atomic_store_explicit(&l->held, way, memory_order_release);
 }
 
 void
-lock_release_door(struct lock *l)
+lock_release(struct lock *l)
 {
-	assert(atomic_load_explicit(&l->held, memory_order_relaxed) == machine_cpu() + 1);
-	atomic_store_explicit(&l->held, LOCK_DOOR, memory_order_release);
+	lock_release_as(l, 0);
 }

@@ -312,5 +312,5 @@ kernel_main(uint64_t archive, uint64_t archive_size)
 	log_print("aegis: %u processors, %u of %u frames free\n", machine_cpus(),
 		  system_page->free_frames, system_page->frames);
 	machine_smp_start();
-	cpu_start();
+	cpu_next();
 }

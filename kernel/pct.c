@@ -18,12 +18,15 @@
  *    stays RUNNING, as it may, because the processor that runs it knows: machine_caller.  The links
  *    are made, and the time until then is charged to the caller, when C is entered for any reason
  *    (pct_settle), so that C sees invariants 1 to 4 as they are, on every processor.  machine_sender
- *    is the same for a transfer that nobody returns from.
+ *    is the same for a transfer that nobody returns from, and for a yield (cpu.c, invariant 6).
  * 6. ways[] remembers the target of a gate that was found live at an epoch; gate_epoch changes after each
  *    revocation of a name, and before the number of an environment that ended is free.  The entry code
  *    compares them with the target's lock held.
  * 7. The processor's time goes on being that of the slice: only cpu->env changes.  A slice that is
  *    over stays over: who is entered in an epilogue has what is left of it.
+ *
+ * 8. A link names the other side by its number alone.  It is enough: the number of an environment that
+ *    ended is not free while it has links, and nobody can call one that has ended or runs.
  *
  * Context: pct_switch runs on the light path with the message in registers; it may not return through
  * anything but *call.  Revoked: with either environment (pct_orphan), with the capability behind the
@@ -82,21 +85,30 @@ sys_pct_bind(uint32_t cap, uint32_t env, uint32_t gate)
 	return AEGIS_OK;
 }
 
+/* The context that c's registers hold, of which the general ones are not kept. */
+static void
+caller_complete(struct env *c)
+{
+	c->regs = (struct regs){
+		.rip = c->regs.rip,
+		.rsp = c->regs.rsp,
+		.rflags = c->regs.rflags,
+		.cs = MACHINE_USER_CS,
+		.ss = MACHINE_USER_SS,
+	};
+	c->saved = SAVED_CALL;
+}
+
 static void
 context_save(struct env *e, const struct machine_call *call)
 {
-	static const struct regs clear;
-
-	e->regs = clear;
 	e->regs.rip = call->rip;
 	e->regs.rsp = call->rsp;
 	e->regs.rflags = call->rflags;
-	e->regs.cs = MACHINE_USER_CS;
-	e->regs.ss = MACHINE_USER_SS;
+	caller_complete(e);
 	e->fs_base = machine_fs_base();
 	e->gs_base = machine_gs_base();
 	e->pkru = machine_pkru();
-	e->saved = SAVED_CALL;
 }
 
 /* e becomes current in what is left of a slice, or of the epilogue that began at `epilogue`. */
@@ -242,33 +254,15 @@ transfer_return(struct env *t, struct machine_call *call)
 	both_unlock(t, c);
 }
 
-/* The context that the entry code left in c's registers, the rest of which is not kept. */
-static void
-caller_complete(struct env *c)
-{
-	const struct regs regs = c->regs;
-	static const struct regs clear;
-
-	c->regs = clear;
-	c->regs.rip = regs.rip;
-	c->regs.rsp = regs.rsp;
-	c->regs.rflags = regs.rflags;
-	c->regs.cs = MACHINE_USER_CS;
-	c->regs.ss = MACHINE_USER_SS;
-	c->saved = SAVED_CALL;
-}
-
 void
 pct_settle(void)
 {
 	struct env *t = current();
 	struct env *c = machine_caller(), *from = c ? c : machine_sender();
-	bool first = from->number < t->number;
 
 	machine_caller_clear();
+	both_lock(t, from->number, 0, &from);
 	cpu_relay(from, t);
-	env_lock(first ? from->number : t->number, 0);
-	env_lock(first ? t->number : from->number, 0);
 	t->lent = 0;
 	if (c) {
 		caller_complete(c);
@@ -317,18 +311,19 @@ caller_release(uint32_t caller, uint32_t callee, status st)
 }
 
 void
-pct_orphan(uint32_t number, uint32_t caller, uint32_t callee)
+pct_orphan(struct env *e)
 {
-	struct env *t;
+	struct env *t = env_lock(e->callee, 0);
 
-	if (caller)
-		caller_release(caller, number, AEGIS_DEAD);
-	t = callee ? env_lock(callee, 0) : NULL;
-	if (!t)
-		return;
-	if (t->caller == number)
+	if (t && t->caller == e->number)
 		t->caller = 0;
-	env_unlock(t);
+	if (t)
+		env_unlock(t);
+	if (e->caller)
+		caller_release(e->caller, e->number, AEGIS_DEAD);
+	env_lock(e->number, 0);
+	e->caller = e->callee = 0;
+	env_unlock(e);
 }
 
 void

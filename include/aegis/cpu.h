@@ -13,7 +13,7 @@
  * AEGIS_FORCE_MAX such switches in a row the environment is ended.
  *
  * yield and sleep save nothing: the environment is entered again at begin_entry, with registers clear
- * and defer set, and restores its own state.  An environment switched by force continues exactly
+ * (rcx and r11 may hold what SYSRET needs: the entry and its flags) and defer set, and restores its own state.  An environment switched by force continues exactly
  * where it was.
  *
  * An event is counted after its reason is in area->pending and in the environment page.  So nothing is

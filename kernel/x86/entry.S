@@ -6,6 +6,7 @@
  *                   callee-saved registers, the argument registers come back as zero.  `null` with
  *                   nothing pending touches no stack and no register but rax
  *   sys_pct_*       the same for protected control transfers: the argument registers are the message
+ *   yield_fast      a yield to a name: nothing of who yields is kept, the other begins with clear registers
  *   trap_fast       exceptions of user mode: the scratch registers go straight into the upcall frame
  *                   (invariant 4); what is unusual takes the way of interrupts
  *   trap_common     interrupts and the rest: a full struct regs on the processor's stack
@@ -193,7 +194,7 @@ syscall_entry:
 	cmpl	$CALL_PCT+1, %eax
 	je	pct_send_fast
 	cmpl	$CALL_BASE, %eax
-	jne	syscall_c
+	jne	syscall_other
 	movq	%gs:PERCPU_LOCAL, %rax
 	incl	ENV_CALLS(%rax)
 	movq	FAST_AREA(%rax), %rax
@@ -206,6 +207,10 @@ null_pending:
 	movq	%gs:PERCPU_LOCAL, %rax
 	decl	ENV_CALLS(%rax)		/* it is counted below */
 	movl	$CALL_BASE, %eax
+	jmp	syscall_c
+syscall_other:
+	cmpl	$CALL_YIELD, %eax
+	je	yield_fast
 syscall_c:
 	movq	%rsp, %gs:PERCPU_USER_RSP
 	movq	%gs:PERCPU_STACK, %rsp
@@ -440,6 +445,152 @@ pct_return_fast:
 31:	movl	$CALL_PCT+2, %eax
 	movq	%gs:PERCPU_USER_RIP, %rcx
 	movq	%gs:PERCPU_SCRATCH, %rdx
+	jmp	syscall_c
+
+/* ---- a yield to a name, the short way (cpu.c, invariant 6) ---- */
+
+/*
+ * The way of the yield, at r10, leads to whom the capability's slot opened; the epoch tells whether it still
+ * does.  Nothing is clobbered that C must have: a call leaves only what a function keeps.
+ */
+yield_fast:
+	movq	%gs:PERCPU_LOCAL, %r8
+	testl	$~DOOR_GIVEN, ENV_DOOR(%r8)
+	jnz	syscall_c
+	movl	%edi, %r9d
+	cmpl	$CAP_SLOTS, %r9d
+	jae	syscall_c
+	movl	%esi, %r10d
+	andl	$YIELD_MASK, %r10d
+	imull	$YIELD_SIZE, %r10d, %r10d
+	leaq	ENV_YIELDS(%r8,%r10), %r10
+	movq	ENV_CAPS(%r8,%r9,8), %r9
+	cmpq	YIELD_CAP(%r10), %r9
+	jne	syscall_c
+	cmpl	YIELD_ENV(%r10), %esi
+	jne	syscall_c
+	movq	%rcx, %gs:PERCPU_USER_RIP
+	movl	%gs:PERCPU_LOCK, %edx
+	movq	YIELD_TARGET(%r10), %rcx
+	cmpq	%rcx, %gs:PERCPU_SENDER
+	je	yield_back
+
+	/* To one who is READY, whose lock is at r9; from whose is at rcx, if that is to be READY. */
+	movq	YIELD_LOCK(%r10), %r9
+	movl	$LOCK_READY, %eax
+	lock cmpxchgl %edx, (%r9)
+	jne	yield_c
+	movq	gate_epoch, %rax
+	cmpq	YIELD_EPOCH(%r10), %rax
+	jne	yield_unlock
+	movq	%rcx, %r10
+	movq	ENV_STAMP(%r8), %rax
+	cmpq	ENV_STAMP(%r10), %rax
+	jne	yield_unlock
+	leaq	ENV_RIP(%r8), %rcx	/* a word without a meaning now */
+	cmpl	$0, ENV_DOOR(%r8)
+	jne	1f
+	movq	%r8, %gs:PERCPU_SENDER
+	jmp	2f
+1:	movq	ENV_LOCK(%r8), %rcx
+	xorl	%eax, %eax
+	lock cmpxchgl %edx, (%rcx)
+	jne	yield_unlock
+	movl	$STATE_READY, ENV_STATE(%r8)
+	movl	$0, ENV_DOOR(%r8)
+2:	movl	$STATE_RUNNING, ENV_STATE(%r10)
+	movl	$DOOR_GIVEN, ENV_DOOR(%r10)
+
+	/* From r8 to r10: the event, the time, the space. */
+yield_go:
+	movq	FAST_PAGE(%r10), %rax
+	lock incl PAGE_EVENTS(%rax)
+	incl	ENV_CALLS(%r8)
+	rdtsc
+	shlq	$32, %rdx
+	orq	%rdx, %rax
+	subq	%rax, ENV_USED(%r10)
+	addq	ENV_USED(%r8), %rax
+	movq	%rax, ENV_USED(%r8)
+	movq	FAST_PAGE(%r8), %rdx
+	movq	%rax, PAGE_TIME(%rdx)
+	movq	FAST_AREA(%r10), %rax
+	movl	$1, (%rax)		/* defer */
+	movq	ENV_SPACE(%r10), %rax
+	cmpq	ENV_SPACE(%r8), %rax
+	je	1f
+	SPACE_SWITCH %r8, %r10
+1:	movq	%r10, %gs:PERCPU_LOCAL
+	movl	$0, (%r9)
+	movl	$LOCK_READY, (%rcx)
+	movq	%gs:PERCPU_COUNTERS, %rax
+	incq	directed_yields(%rax)
+
+	/* r10 begins, as by _env_go. */
+	xorl	%ecx, %ecx
+914:	rdpkru
+	.pushsection pkru_sites, "a"
+	.quad	914b
+	.popsection
+	cmpl	FAST_PKRU(%r10), %eax
+	je	1f
+	movl	FAST_PKRU(%r10), %eax
+915:	wrpkru
+	.pushsection pkru_sites, "a"
+	.quad	915b
+	.popsection
+1:	movl	$-1, %eax
+	movl	%eax, %edx
+	xrstor64 vector_initial(%rip)
+	xorl	%eax, %eax
+	movl	%ds, %ecx
+	movl	%es, %edx
+	orl	%edx, %ecx
+	movl	%fs, %edx
+	orl	%edx, %ecx
+	movl	%gs, %edx
+	orl	%edx, %ecx
+	jnz	3f
+2:	wrfsbase %rax
+	swapgs
+	movq	ENV_HANDLERS_GS(%r10), %rcx
+	wrgsbase %rcx
+	movq	ENV_BEGIN_ENTRY(%r10), %rcx
+	movl	$0x202, %r11d		/* MACHINE_FLAGS_USER */
+	.irp	r, ebx, edx, esi, edi, ebp, esp, r8d, r9d, r10d, r12d, r13d, r14d, r15d
+	xorl	%\r, %\r
+	.endr
+	sysretq
+	/* A selector that user code loaded goes, too, and the GS base with it. */
+3:	movl	%eax, %ds
+	movl	%eax, %es
+	movl	%eax, %fs
+	rdgsbase %rdx
+	movl	%eax, %gs
+	wrgsbase %rdx
+	jmp	2b
+
+	/* Back to the first, at rcx, who has been RUNNING all the time. */
+yield_back:
+	movq	gate_epoch, %rax
+	cmpq	YIELD_EPOCH(%r10), %rax
+	jne	yield_c
+	movq	%rcx, %r10
+	movq	ENV_LOCK(%r8), %rcx
+	xorl	%eax, %eax
+	lock cmpxchgl %edx, (%rcx)
+	jne	yield_c
+	movl	$STATE_READY, ENV_STATE(%r8)
+	movl	$0, ENV_DOOR(%r8)
+	movq	$0, %gs:PERCPU_SENDER
+	leaq	ENV_RIP(%r8), %r9
+	jmp	yield_go
+
+yield_unlock:
+	movl	$LOCK_READY, (%r9)
+yield_c:
+	movq	%gs:PERCPU_USER_RIP, %rcx
+	movl	$CALL_YIELD, %eax
 	jmp	syscall_c
 
 /*

@@ -132,16 +132,17 @@ machine_fs_base(void)
 	return base;
 }
 
-/* The selectors are cleared too where user code has set them: they would be read by the next one.
+/* The selectors, of data too, are cleared where user code has set them: the next one would read them.
  */
 static inline void
 machine_set_fs_base(uint64_t base)
 {
-	uint32_t selector;
+	uint32_t fs, ds, es;
 
-	__asm__ volatile("movl %%fs, %0" : "=r"(selector));
-	if (__builtin_expect(selector != 0, 0))
-		__asm__ volatile("movl %0, %%fs" ::"r"(0));
+	__asm__ volatile("movl %%fs, %0; movl %%ds, %1; movl %%es, %2"
+			 : "=r"(fs), "=r"(ds), "=r"(es));
+	if (__builtin_expect((fs | ds | es) != 0, 0))
+		__asm__ volatile("movl %0, %%fs; movl %0, %%ds; movl %0, %%es" ::"r"(0));
 	__asm__ volatile("wrfsbase %0" ::"r"(base));
 }
 

@@ -53,7 +53,24 @@ offsets_kernel(void)
 	OFFSET(ENV_HANDLERS_GS, struct env, setup.gs_base);
 	OFFSET(ENV_SETUP_CPU, struct env, setup.cpu);
 
+	OFFSET(ENV_YIELDS, struct env, yields);
+	OFFSET(ENV_CAPS, struct env, caps);
+	OFFSET(ENV_USED, struct env, used);
+	OFFSET(ENV_BEGIN_ENTRY, struct env, setup.begin_entry);
+	OFFSET(YIELD_EPOCH, struct yield_way, epoch);
+	OFFSET(YIELD_CAP, struct yield_way, cap);
+	OFFSET(YIELD_LOCK, struct yield_way, lock);
+	OFFSET(YIELD_TARGET, struct yield_way, target);
+	OFFSET(YIELD_ENV, struct yield_way, env);
+	VALUE(YIELD_SIZE, sizeof(struct yield_way));
+	VALUE(YIELD_MASK, YIELDS - 1);
+
 	OFFSET(SPACE_CPUS, struct space, cpus);
+
+	VALUE(DOOR_GIVEN, ODD_GIVEN << 16);
+	VALUE(LOCK_READY, LOCK_READY);
+	VALUE(STATE_READY, AEGIS_STATE_READY);
+	VALUE(STATE_RUNNING, AEGIS_STATE_RUNNING);
 
 	VALUE(REGS_SIZE, sizeof(struct regs));
 	VALUE(WAY_EPOCH, offsetof(struct env, ways[0].epoch) - offsetof(struct env, ways));
@@ -89,6 +106,7 @@ offsets_abi(void)
 	OFFSET(AREA_PENDING, struct aegis_area, pending);
 
 	OFFSET(PAGE_EVENTS, struct aegis_env_page, events);
+	OFFSET(PAGE_TIME, struct aegis_env_page, time_tsc);
 	OFFSET(PAGE_UPCALLS, struct aegis_env_page, upcalls);
 
 	OFFSET(RING_HEAD, struct aegis_trace_ring, head);
@@ -109,4 +127,6 @@ offsets_abi(void)
 	VALUE(CALL_MAX, AEGIS_CALLS);
 	VALUE(CALL_PCT, AEGIS_CALL_BASE + AEGIS_CALL_pct_call); /* call, send, return */
 	VALUE(CALL_GATES, AEGIS_GATES);
+	VALUE(CALL_YIELD, AEGIS_CALL_BASE + AEGIS_CALL_yield);
+	VALUE(CAP_SLOTS, AEGIS_CAP_SLOTS);
 }

@@ -46,8 +46,7 @@ bool x86_has_keys;
 
 static uint64_t xcr0;
 static uint32_t vector_size;
-static bool vector_use_known; /* XGETBV(1) */
-static uint8_t vector_initial[PAGE] __attribute__((aligned(64)));
+uint8_t vector_initial[PAGE] __attribute__((aligned(64)));
 
 bool
 feature_offered(char reg, uint32_t leaf, uint32_t sub, uint32_t bit)
@@ -169,7 +168,6 @@ vector_enable(void)
 	vector_size = cpuid(0xd, 0).b;
 	if (vector_size > PAGE)
 		machine_panic("this processor's vector state does not fit a page", NULL);
-	vector_use_known = cpuid(0xd, 1).a >> 2 & 1;
 	*(uint16_t *)vector_initial = 0x37f;
 	*(uint32_t *)(vector_initial + 24) = MXCSR_INITIAL;
 	machine_vector_restore(vector_initial);
@@ -238,17 +236,7 @@ machine_vector_restore(const void *area)
 void
 machine_vector_clear(void)
 {
-	uint32_t used = ~0u, high, mxcsr, ds, es;
-
-	/* Data segments are registers that user code can load, too. */
-	__asm__ volatile("movl %%ds, %0; movl %%es, %1" : "=r"(ds), "=r"(es));
-	if (ds | es)
-		__asm__ volatile("movl %0, %%ds; movl %0, %%es" ::"r"(0));
-	if (vector_use_known)
-		__asm__ volatile("xgetbv" : "=a"(used), "=d"(high) : "c"(1));
-	__asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
-	if ((used & xcr0) || mxcsr != MXCSR_INITIAL)
-		machine_vector_restore(vector_initial);
+	machine_vector_restore(vector_initial);
 }
 
 void

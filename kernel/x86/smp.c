@@ -101,7 +101,7 @@ x86_ap(struct percpu *p)
 	while (!atomic_load(&go))
 		__asm__ volatile("sti; hlt; cli");
 	p->released = true;
-	cpu_start();
+	cpu_next();
 }
 
 /* A page below 1 MiB for the first instructions; 0: the map has none. */

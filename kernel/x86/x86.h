@@ -101,7 +101,8 @@ struct percpu {
 	struct tss tss;
 };
 extern struct percpu percpus[AEGIS_CPUS];
-extern uint32_t x86_cpus; /* processors that arrived */
+extern uint8_t vector_initial[PAGE]; /* for XRSTOR: all of it clear */
+extern uint32_t x86_cpus;            /* processors that arrived */
 
 /* A processor's stacks, each with a page below it that is mapped to nothing. */
 enum { IST_DEBUG = 1, IST_NMI, IST_DOUBLE, IST_CHECK, ISTS };

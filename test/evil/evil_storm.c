@@ -187,6 +187,53 @@ TEST(evil_storm_destroy)
 	check_is(aegis_cap_drop(5), AEGIS_OK);
 }
 
+/* Hands the processor to whoever of its like comes to mind, alive or not. */
+static uint32_t peers[4];
+
+static int64_t
+hander(uint64_t seed)
+{
+	while (!stop) {
+		uint64_t r = random_next(&seed);
+
+		if (r % 64 == 0)
+			guest_yield(AEGIS_ANY);
+		else if (r % 64 == 1)
+			guest_sleep(tsc() + r % 100000, 0);
+		else
+			guest_yield(peers[r % 4]);
+		woken++;
+	}
+	return 0;
+}
+
+/* One after the other is destroyed, in the middle of it; the others go on. */
+TEST(evil_storm_yield)
+{
+	uint64_t seed = 11;
+
+	for (uint32_t round = 0; round < 40; round++) {
+		struct child *c[4];
+
+		stop = 0;
+		for (uint32_t i = 0; i < 4; i++) {
+			c[i] = spawn_on(hander, round * 4 + i, evil_cpu(round % 3 == 2 ? i : 0),
+					SPAWN_WAIT | (i ? SPAWN_SPACE : 0));
+			peers[i] = c[i]->env;
+		}
+		for (uint32_t i = 0; i < 4; i++)
+			require_is(aegis_wake(CAP, c[i]->env, 0), AEGIS_OK);
+		for (uint32_t i = 0; i < 3; i++) {
+			uint32_t before = woken;
+
+			check(wait_for(&woken, before + 1 + (uint32_t)random_next(&seed) % 200));
+			child_end(c[(round + i) % 4]);
+		}
+		stop = 1;
+		child_join(c[(round + 3) % 4]);
+	}
+}
+
 /* One is destroyed by many at once: once, and the others are told that it is not there. */
 static uint32_t prey;
 static volatile uint32_t destroyed, started;

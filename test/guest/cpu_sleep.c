@@ -339,3 +339,176 @@ TEST(cpu_yield_to)
 	stop = 1;
 	child_join(c);
 }
+
+/*
+ * A ring of environments that hand the processor to each other by name: what the kernel does without C, in every
+ * order.  Each notes who came before it, and spoils all that a register can hold.
+ */
+#define RING 4u
+static uint32_t ring[RING]; /* 0 is the runner */
+static volatile uint32_t turn, turns, out_of_order;
+static volatile uint64_t spun[RING];
+
+static void
+selectors_load(uint16_t value)
+{
+	uint64_t gs = (uint64_t)self(), fs;
+
+	__asm__ volatile("rdfsbase %0" : "=r"(fs));
+	__asm__ volatile("movl %0, %%ds; movl %0, %%es; movl %0, %%fs; movl %0, %%gs\n"
+			 "wrgsbase %1; wrfsbase %2" ::"r"((uint32_t)value),
+			 "r"(gs), "r"(fs)
+			 : "memory");
+}
+
+static uint32_t
+selectors_read(void)
+{
+	uint32_t ds, es, fs, gs;
+
+	__asm__ volatile("movl %%ds, %0; movl %%es, %1; movl %%fs, %2; movl %%gs, %3"
+			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	return ds | es | fs | gs;
+}
+
+/* As began_check, but for what SYSRET itself needs, which tells nothing. */
+static void
+given_check(const struct guest *g)
+{
+	struct guest clear = {.began = g->began, .began_fs = g->began_fs};
+
+	if (clear.began.r11) {
+		check_is(clear.began.rcx, (uint64_t)guest_begin_entry);
+		check_is(clear.began.r11, 0x202);
+		clear.began.rcx = clear.began.r11 = 0;
+	}
+	began_check(&clear);
+	check_is(selectors_read(), 0);
+	if (SYSTEM->xcr0 & 4)
+		vectors_check();
+}
+
+/* Member i spoils registers, and hands over to the one `step` further; true: it was begun again. */
+static bool
+ring_pass(uint32_t i, uint32_t step)
+{
+	volatile struct aegis_area *area = &self()->area;
+	bool begun;
+
+	area->defer = 1; /* whoever ends a slice begins again, too */
+	turn = (i + step) % RING;
+	turns++;
+	if (SYSTEM->xcr0 & 4)
+		vectors_fill();
+	selectors_load(0x2b);
+	__asm__ volatile("wrfsbase %0" ::"r"(0x5ec7e7ul));
+	begun = guest_leave(AEGIS_CALL_yield, CAP, ring[(i + step) % RING], 0) == BEGUN;
+	if (begun)
+		given_check(self());
+	selectors_load(0);
+	area->defer = 0;
+	if (area->pending)
+		aegis_null();
+	return begun;
+}
+
+static int64_t
+ring_member(uint64_t i)
+{
+	uint64_t seed = i;
+
+	while (!stop) {
+		uint64_t from = tsc();
+
+		out_of_order += turn != i;
+		while (tsc() - from < ticks(2000))
+			;
+		spun[i] += tsc() - from;
+		ring_pass((uint32_t)i, 1 + (uint32_t)random_next(&seed) % (RING - 1));
+	}
+	return 0;
+}
+
+TEST(cpu_yield_ring)
+{
+	struct child *c[RING] = {NULL};
+	uint64_t seed = 7, used[RING], from, sum = 0;
+	uint32_t events[RING];
+
+	stop = turn = turns = out_of_order = 0;
+	ring[0] = self()->env;
+	for (uint32_t i = 1; i < RING; i++) {
+		c[i] = spawn_on(ring_member, i, 0, i == 1 ? 0 : SPAWN_SPACE);
+		ring[i] = c[i]->env;
+		spun[i] = 0;
+	}
+	guest_yield(AEGIS_ANY);
+	for (uint32_t i = 0; i < RING; i++) {
+		const volatile struct aegis_env_page *p = env_page(i ? c[i]->g : self());
+
+		used[i] = p->time_tsc;
+		events[i] = p->events;
+		spun[i] = 0;
+	}
+	turns = out_of_order = 0;
+	from = tsc();
+	while (turns < 4000) {
+		if (!ring_pass(0, 1 + (uint32_t)random_next(&seed) % (RING - 1)))
+			break;
+	}
+	check(turns >= 4000);
+	check(out_of_order < turns / 8); /* slices end now and then */
+	/* A call that the kernel serves in C makes everything as it should be. */
+	check(SYSTEM->ready[0] <= RING - 1);
+	guest_yield(AEGIS_ANY);
+	from = tsc() - from;
+	for (uint32_t i = 1; i < RING; i++) {
+		const volatile struct aegis_env_page *p = env_page(c[i]->g);
+
+		/* What each spun is its own time, but for slices that ended in the middle. */
+		used[i] = p->time_tsc - used[i];
+		check(used[i] > spun[i] / 2);
+		check(p->events - events[i] > 4000 / RING / 2);
+		sum += used[i];
+	}
+	check(sum <= from);
+	stop = 1;
+	for (uint32_t i = 1; i < RING; i++)
+		child_join(c[i]);
+}
+
+/* A yield that went without C goes no more when what it stood on is gone. */
+TEST(cpu_yield_stale)
+{
+	struct child *c, *other;
+
+	stop = 0;
+	runner = self()->env;
+	c = spawn_on(yielder, 0, 0, SPAWN_SPACE);
+	other = spawn_on(yielder, 0, 0, SPAWN_SPACE);
+	require_is(aegis_cap_derive(CAP, AEGIS_ALL, 1), AEGIS_OK);
+	for (uint32_t i = 0; i < 8; i++)
+		check_is(guest_leave(AEGIS_CALL_yield, CAP, c->env, 0), BEGUN);
+	check_is(aegis_yield(1, c->env),
+		 AEGIS_DENIED); /* a child's name does not open its parent's */
+	check_is(aegis_cap_drop(1), AEGIS_OK);
+	/* The same slot, another capability: none, then one without the right. */
+	require_is(aegis_cap_grant(CAP, CAP, self()->env, AEGIS_ALL, 1), AEGIS_OK);
+	for (uint32_t i = 0; i < 8; i++)
+		check_is(guest_leave(AEGIS_CALL_yield, 1, c->env, 0), BEGUN);
+	check_is(aegis_cap_drop(1), AEGIS_OK);
+	check_is(aegis_yield(1, c->env), AEGIS_BAD_CAP);
+	require_is(aegis_cap_grant(CAP, CAP, self()->env, AEGIS_ALL & ~AEGIS_WAKE, 1), AEGIS_OK);
+	check_is(aegis_yield(1, c->env), AEGIS_DENIED);
+	check_is(aegis_cap_drop(1), AEGIS_OK);
+	/* An end, and a number that may have a new owner. */
+	for (uint32_t i = 0; i < 8; i++)
+		check_is(guest_yield(i % 2 ? c->env : other->env), BEGUN);
+	runner = c->env;
+	child_end(c);
+	check_is(guest_yield(runner), AEGIS_NO_SUCH);
+	runner = self()->env;
+	check_is(guest_yield(other->env), BEGUN);
+	stop = 1;
+	child_join(other);
+}

@@ -192,24 +192,23 @@ void
 proof_cpu_leave(void)
 {
 	struct env *e = env_of(1);
-	uint64_t used, debt, began, epilogue, spent;
+	uint64_t used, debt, now, epilogue;
 
 	state_any();
 	cpus[0].env = e;
 	used = e->used;
 	debt = e->debt;
-	began = cpus[0].began;
 	epilogue = e->epilogue;
 	cpu_leave(e);
-	spent = cpus[0].began - began;
-	PROVE(e->used == used + spent, "the time since it began is its own, and nobody else's");
+	now = machine_tsc_last;
+	PROVE(e->used == used + now, "the time since it began is its own, and nobody else's");
 	PROVE(page_of(1)->time_tsc == e->used, "and shown");
 	PROVE(e->epilogue == 0 && cpus[0].env == NULL, "the epilogue is over");
 	PROVE(IMPLIES(!epilogue, e->debt == debt), "no debt without an epilogue");
-	PROVE(IMPLIES(epilogue && cpus[0].began - epilogue > epilogue_tsc,
-		      e->debt == debt + (cpus[0].began - epilogue - epilogue_tsc)),
+	PROVE(IMPLIES(epilogue && now - epilogue > epilogue_tsc,
+		      e->debt == debt + (now - epilogue - epilogue_tsc)),
 	      "what it took beyond the bound is owed");
-	PROVE(IMPLIES(epilogue && cpus[0].began - epilogue <= epilogue_tsc, e->debt == debt),
+	PROVE(IMPLIES(epilogue && now - epilogue <= epilogue_tsc, e->debt == debt),
 	      "an epilogue in time costs nothing");
 	REACH(e->debt > debt);
 }

@@ -68,10 +68,12 @@ machine_relax(void)
 {
 }
 
+static uint64_t machine_tsc_last; /* what the last one was told */
+
 uint64_t
 machine_tsc(void)
 {
-	return nondet_u64();
+	return machine_tsc_last = nondet_u64();
 }
 
 void

@@ -104,6 +104,7 @@ void
 cpu_relay(struct env *from, struct env *to)
 {
 	PROVE(to->number == now && from->number != now, "the time until now is another's");
+	PROVE(held[to->number] && held[from->number], "under both locks");
 }
 
 void
@@ -313,10 +314,8 @@ proof_pct_end(void)
 	ASSUME(i >= 1 && i <= 3 && !gone[i] && env_of(i)->state != AEGIS_STATE_ENDED);
 	caller = env_of(i)->caller;
 	callee = env_of(i)->callee;
-	/* What env.c does before it tells. */
-	env_of(i)->caller = env_of(i)->callee = 0;
-	env_of(i)->state = AEGIS_STATE_ENDED;
-	pct_orphan(i, caller, callee);
+	env_of(i)->state = AEGIS_STATE_ENDED; /* what env.c does before it tells */
+	pct_orphan(env_of(i));
 	PROVE(linked(), "links agree");
 	PROVE(!held[1] && !held[2] && !held[3], "no lock is left");
 	PROVE(IMPLIES(caller, env_of(caller)->state == AEGIS_STATE_READY &&

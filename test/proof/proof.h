@@ -75,8 +75,9 @@ lock_release(struct lock *l)
 }
 
 void
-lock_release_door(struct lock *l)
+lock_release_as(struct lock *l, unsigned int way)
 {
+	(void)way;
 	lock_release(l);
 }
 

@@ -2,7 +2,8 @@
 /*
  * Directed yield: an environment hands the processor to one that it names, on two processors.
  *
- * Models, of kernel/cpu.c: sys_yield with its claim of the target, cpu_ready, cpu_unready, ring_take,
+ * Models the entry code's short way (kernel/x86/entry.S), which changes no ring, with pct_settle before all else that
+ * C does; and, of kernel/cpu.c: sys_yield with its claim of the target, cpu_ready, cpu_unready, ring_take,
  * ready_lock, pick of time that nobody owns, cpu_enter, _env_go, trap_ipi, force_switch; of
  * kernel/env.c: env_end, _env_abort, sys_env_destroy until the environment has ended.
  *
@@ -44,6 +45,8 @@ chan ring1 = [ENVS] of { byte };
 byte current[CPUS] = NOBODY;	/* cpu->env */
 bool ipi[CPUS], idle[CPUS];
 byte yields;
+byte sender[CPUS] = NOBODY;	/* machine_sender: the first of a chain of short yields, still RUNNING */
+bool given[ENVS];		/* ODD_GIVEN: runs by a short yield, perhaps still in the ring */
 
 #ifdef PROGRESS
 byte wanted[ENVS], last[ENVS];
@@ -104,11 +107,44 @@ inline cpu_unready(e)
 	}
 }
 
+/* pct_settle, for a yield: first of all in C. */
+inline settle()
+{
+	if
+	:: sender[me] != NOBODY ->
+		atomic { first = sender[me]; sender[me] = NOBODY };
+		if
+		:: first < self -> env_lock(first); env_lock(self)
+		:: else -> env_lock(self); env_lock(first)
+		fi;
+		given[self] = false;
+		cpu_unready(self);
+		on[first] = first % 2;
+		cpu_ready(first, me);
+		env_unlock(self);
+		env_unlock(first);
+		first = NOBODY
+	:: else
+	fi
+}
+
+/* Taken as the entry code takes it: at once, or not at all.  `got` tells. */
+inline env_try(e, when)
+{
+	atomic {
+		got = !env_locked[e] && (when);
+		if
+		:: got -> env_locked[e] = true
+		:: else
+		fi
+	}
+}
+
 /* cpu_enter: nobody else has it. */
 inline cpu_enter(e)
 {
 	atomic {
-		assert(current[0] != e && current[1] != e && !queued[e]);
+		assert(current[0] != e && current[1] != e && !queued[e] && !given[e]);
 		state[e] = RUNNING;
 		on[e] = me;
 		current[me] = e
@@ -117,8 +153,8 @@ inline cpu_enter(e)
 
 active [CPUS] proctype processor()
 {
-	byte self, target, me;
-	bool kick;
+	byte self, target, me, first;
+	bool kick, got;
 
 	me = _pid;
 	d_step {
@@ -135,7 +171,7 @@ active [CPUS] proctype processor()
 			target++
 		:: else -> break
 		od;
-		target = NOBODY; self = NOBODY
+		target = NOBODY; self = NOBODY; first = NOBODY
 	};
 
 next:	/* cpu_next */
@@ -170,17 +206,72 @@ go:	/* _env_go(self), locked */
 
 user:	if
 	:: atomic { ipi[me] -> ipi[me] = false };
+		settle();
 		if
 		:: kill[self] -> goto finish
 		:: else -> goto user
 		fi
 	:: atomic { !ipi[me] && yields < YIELDS -> yields++ };
-		/* sys_yield */
 		if
-		:: target = NOBODY
+		:: target = NOBODY; goto slow
 		:: target = (self + 1) % ENVS
 		:: target = (self + 2) % ENVS
 		fi;
+		/* yield_fast */
+		if
+		:: sender[me] == target ->
+			env_try(self, true);
+			if
+			:: !got -> goto slow
+			:: else
+			fi;
+			state[self] = READY;
+			given[self] = false;
+			sender[me] = NOBODY;
+			current[me] = target;
+			env_unlock(self);
+			atomic { self = target; target = NOBODY };
+			goto user
+		:: else
+		fi;
+		env_try(target, state[target] == READY && on[target] == me && !kill[target]);
+		if
+		:: !got -> goto slow
+		:: else
+		fi;
+		if
+		:: !given[self] ->
+			assert(sender[me] == NOBODY);
+			sender[me] = self;
+#ifdef FIRST_READY
+			state[self] = READY;
+#endif
+			got = false
+		:: else ->
+			env_try(self, true);
+			if
+			:: !got -> env_unlock(target); goto slow
+			:: else
+			fi;
+			state[self] = READY;
+			given[self] = false
+		fi;
+		state[target] = RUNNING;
+		given[target] = true;
+		current[me] = target;
+		env_unlock(target);
+		if
+		:: got -> env_unlock(self)
+		:: else
+		fi;
+		atomic { self = target; target = NOBODY };
+		goto user;
+
+slow:
+#ifndef UNSETTLED
+		settle();
+#endif
+		/* sys_yield */
 		if
 		:: target != NOBODY ->
 			env_lock(target);
@@ -214,6 +305,7 @@ user:	if
 		atomic { self = target; target = NOBODY };
 		goto go
 	:: !ipi[me] && yields >= YIELDS -> /* the end of its time, for ever after */
+		settle();
 		env_lock(self);
 		current[me] = NOBODY;
 		on[self] = self % 2;
@@ -261,4 +353,4 @@ end_w:	do
 }
 
 ltl ends { [] (kill[2] -> <> (state[2] == ENDED)) }
-ltl runs { [] ((state[0] == READY && queued[0]) -> <> (state[0] == RUNNING)) }
+ltl runs { [] (state[0] == READY -> <> (state[0] == RUNNING)) }
