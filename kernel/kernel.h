@@ -250,8 +250,6 @@ bool hold_invariants(uint32_t under_way); /* references of frames; so many are d
 struct space *space_boot(void);
 void space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
 void space_boot_hold(struct space *s, uint32_t pfn, uint32_t n); /* READ WRITE, frames not free */
-/* Drops all bindings of s that are not guaranteed.  Chaos only: not bounded.  space.lock */
-void _space_drop(struct space *s);
 
 /* ---- env.c: environments ---- */
 /*

@@ -43,7 +43,7 @@ KERNEL_LOWER += check/account.c check/cap.c check/check.c check/mem.c check/spac
 KERNEL_VARIANT += -DKERNEL_CHECKED
 endif
 ifneq ($(UBSAN)$(KASAN)$(GCOV)$(CHECKED),)
-KERNEL_LOWER += check/chaos.c x86/step.c
+KERNEL_LOWER += check/chaos.c check/drop.c x86/step.c
 KERNEL_VARIANT += -DKERNEL_CHAOS
 endif
 

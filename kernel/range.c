@@ -26,27 +26,26 @@ struct range {
 	uint64_t seen; /* entries so far, disjunction */
 };
 
-/* Whether the holdings allow what `prot` adds; entries are small, or one large. */
+/* Whether the holdings allow what `prot` adds. */
 static status
-_protect_check(const struct range *r, const uint64_t *pte, uint64_t n)
+_protect_check(const struct range *r, const struct run *run)
 {
 	struct hold_cache cache = HOLD_CACHE;
 	uint8_t need = r->change.need;
 
 	if (!need)
 		return AEGIS_OK;
-	for (uint64_t i = 0; i < n; i++) {
-		uint32_t pfn = pte_pfn(pte[i]);
-		uint64_t pages = pte[i] & AEGIS_PTE_LARGE ? LARGE_PAGES : 1;
+	for (uint64_t i = 0; i < run->n; i++) {
+		uint64_t pte = run->pte[i];
+		uint32_t pfn = pte_pfn(pte), prot = r->prot;
 		const uint8_t *hold;
-		uint32_t prot = r->prot;
 
-		if (!(pte[i] & AEGIS_PTE_PRESENT))
+		if (!(pte & AEGIS_PTE_PRESENT))
 			continue;
-		if (pte[i] & PTE_UNCACHED)
+		if (pte & PTE_UNCACHED)
 			prot |= AEGIS_BIND_UNCACHED;
 		hold = _hold_at(&cache, r->flush.space, pfn);
-		for (uint64_t j = 0; j < pages; j++) {
+		for (uint32_t j = 0; j < run->each; j++) {
 			if (hold[j] < need)
 				return AEGIS_NOT_HELD;
 		}
@@ -59,92 +58,33 @@ _protect_check(const struct range *r, const uint64_t *pte, uint64_t n)
 }
 
 static status
-_range_protect(struct range *r, uint64_t *pte, uint32_t table, uint64_t va, uint64_t n)
+_range_protect(struct range *r, const struct run *run)
 {
-	bool large = *pte & AEGIS_PTE_PRESENT && *pte & AEGIS_PTE_LARGE;
 	uint64_t seen;
-	status st = _protect_check(r, pte, n);
+	status st = _protect_check(r, run);
 
-	(void)table;
 	if (st != AEGIS_OK)
 		return st;
-	seen = _entries_change(pte, pte + n, r->change);
+	seen = _entries_change(run->pte, run->pte + run->n, r->change);
 	r->seen |= seen;
-	if (seen & AEGIS_PTE_ACCESSED) {
-		if (large)
-			r->flush.all = true;
-		else
-			flush_add(&r->flush, va, n);
-	}
+	if (seen & AEGIS_PTE_ACCESSED)
+		flush_add(&r->flush, run->va, run->n * run->each);
 	return AEGIS_OK;
 }
 
-static bool
-_large_area(struct space *s, uint64_t pte)
+static enum run_word
+judge_unneeded(uint32_t pfn, uint8_t hold)
 {
-	const uint8_t *hold = _hold_find(s, pte_pfn(pte));
-
-	for (uint32_t i = 0; i < LARGE_PAGES; i++) {
-		if (area_last(pte_pfn(pte) + i, hold[i]))
-			return true;
-	}
-	return false;
-}
-
-/* A large binding, on request. */
-static status
-_large_delete(struct range *r, uint64_t *pte, uint32_t table)
-{
-	if (_large_area(r->flush.space, *pte))
-		return AEGIS_IN_USE;
-	r->seen |= *pte;
-	_large_unbind(&r->flush, pte, table);
-	return AEGIS_OK;
+	return (hold & AEGIS_HOLD_PIN) && area_last(pfn, hold) ? RUN_REFUSED : RUN_GOES;
 }
 
 static status
-_range_delete(struct range *r, uint64_t *pte, uint32_t table, uint64_t va, uint64_t n)
+_range_delete(struct range *r, const struct run *run)
 {
-	struct space *s = r->flush.space;
-	struct hold_cache cache = HOLD_CACHE;
-	uint64_t first = n, last = 0, seen = 0, i;
-	status st = AEGIS_OK;
-	uint32_t gone = 0;
-
-	if ((*pte & AEGIS_PTE_PRESENT) && (*pte & AEGIS_PTE_LARGE))
-		return _large_delete(r, pte, table);
-	for (i = 0; i < n; i++) {
-		uint64_t old = pte[i];
-		uint32_t pfn = pte_pfn(old);
-		uint8_t *hold;
-
-		if (!old)
-			continue;
-		hold = _hold_at(&cache, s, pfn);
-		if ((*hold & AEGIS_HOLD_PIN) && area_last(pfn, *hold)) {
-			st = AEGIS_IN_USE;
-			break;
-		}
-		/* Read again: the processor may set bits until the exchange. */
-		old = __atomic_exchange_n(&pte[i], 0, __ATOMIC_SEQ_CST);
-		seen |= old;
-		gone++;
-		if (old & AEGIS_PTE_ACCESSED) {
-			first = i < first ? i : first;
-			last = i;
-			if (!(*hold & AEGIS_HOLD_READ))
-				flush_add(&r->flush, va + i * PAGE, 1); /* before it is released */
-		}
-		_hold_uncount(&r->flush, hold, pfn);
-	}
-	if (first < n)
-		flush_add(&r->flush, va + first * PAGE, last - first + 1);
-	frames[table].link -= gone;
-	r->seen |= seen;
-	return st;
+	return _run_unbind(&r->flush, run, judge_unneeded, &r->seen);
 }
 
-typedef status range_step(struct range *r, uint64_t *pte, uint32_t table, uint64_t va, uint64_t n);
+typedef status range_step(struct range *r, const struct run *run);
 
 /* Applies `step` to pages of *va, narrowing the range to what remains.  AGAIN: steps are used up.
  */
@@ -152,34 +92,19 @@ static status
 _range_walk(struct range *r, uint64_t *va, uint64_t *pages, range_step *step)
 {
 	while (*pages) {
-		uint64_t size, n, *large, *table;
-		uint32_t pfn;
-		status st = AEGIS_OK;
+		struct run run;
+		status st;
 
 		if (!r->steps)
 			return AEGIS_AGAIN;
-		table = _table_find(r->flush.space, *va, 1, &pfn, &size, &large);
-		if (large && (*va % AEGIS_LARGE_PAGE || *pages < LARGE_PAGES))
+		run = _run_at(r->flush.space, *va, *pages, &r->steps);
+		if (run.each > 1 && (run.va != *va || *pages < LARGE_PAGES))
 			return AEGIS_IN_USE;
-		if (table) {
-			n = 512 - *va / PAGE % 512;
-			n = n < *pages ? n : *pages;
-			n = n < r->steps ? n : r->steps;
-			st = step(r, &table[*va / PAGE % 512], pfn, *va, n);
-			r->steps -= (uint32_t)n;
-		} else {
-			n = (size - *va % size) / PAGE;
-			n = n < *pages ? n : *pages;
-			r->steps--;
-			if (large) {
-				st = step(r, large, pfn, *va, 1);
-				r->steps -= r->steps < LARGE_PAGES ? r->steps : LARGE_PAGES;
-			}
-		}
+		st = run.pte ? step(r, &run) : AEGIS_OK;
 		if (st != AEGIS_OK)
 			return st;
-		*va += n * PAGE;
-		*pages -= n;
+		*va += run.n * run.each * PAGE;
+		*pages -= run.n * run.each;
 	}
 	return AEGIS_OK;
 }

@@ -114,30 +114,30 @@ _table_find(struct space *s, uint64_t va, uint32_t level, uint32_t *pfn, uint64_
 	}
 }
 
-void
-_page_unbind(struct flush *f, uint64_t *pte, uint32_t table, uint64_t va)
+struct run
+_run_at(struct space *s, uint64_t va, uint64_t pages, uint32_t *steps)
 {
-	uint64_t old = __atomic_exchange_n(pte, 0, __ATOMIC_SEQ_CST);
-	uint32_t pfn = pte_pfn(old);
+	struct run r = {.va = va, .each = 1};
+	uint64_t size, *large, *table;
+	uint32_t cost = 1;
 
-	frames[table].link--;
-	if (old & AEGIS_PTE_ACCESSED)
-		flush_add(f, va, 1);
-	_hold_uncount(f, _hold_find(f->space, pfn), pfn);
-}
-
-void
-_large_unbind(struct flush *f, uint64_t *pte, uint32_t table)
-{
-	uint64_t old = __atomic_exchange_n(pte, 0, __ATOMIC_SEQ_CST);
-	uint32_t pfn = pte_pfn(old);
-	uint8_t *hold = _hold_find(f->space, pfn);
-
-	frames[table].link--;
-	if (old & AEGIS_PTE_ACCESSED)
-		f->all = true;
-	for (uint32_t i = 0; i < LARGE_PAGES; i++)
-		_hold_uncount(f, hold + i, pfn + i);
+	table = _table_find(s, va, 1, &r.table, &size, &large);
+	if (large) {
+		r = (struct run){large, va & ~(AEGIS_LARGE_PAGE - 1), 1, LARGE_PAGES, r.table};
+		cost = LARGE_PAGES;
+	} else {
+		if (table) {
+			r.pte = &table[va / PAGE % 512];
+			size = AEGIS_LARGE_PAGE;
+			pages = pages < *steps ? pages : *steps;
+		}
+		r.n = (size - va % size) / PAGE;
+		r.n = r.n < pages ? r.n : pages;
+		if (table)
+			cost = (uint32_t)r.n;
+	}
+	*steps -= cost < *steps ? cost : *steps;
+	return r;
 }
 
 /* ---- tlb_write ---- */

@@ -240,9 +240,71 @@ uint64_t *_table_find(struct space *s, uint64_t va, uint32_t level, uint32_t *pf
 		      uint64_t **large);
 /* Binds a frame that s holds, as tlb_write does. */
 status _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
-/* Unbinds the present entry `pte` of table `table`. */
-void _page_unbind(struct flush *f, uint64_t *pte, uint32_t table, uint64_t va);
-void _large_unbind(struct flush *f, uint64_t *pte, uint32_t table);
+
+/* Runs: what a walk over bindings meets.  One is `n` entries side by side in one table. */
+struct run {
+	uint64_t *pte;  /* NULL: nothing can be bound there */
+	uint64_t va, n; /* of the first, and how many */
+	uint32_t each;  /* pages of an entry: LARGE_PAGES for a large one, which is alone */
+	uint32_t table;
+};
+/* The one at va, which is above 0 pages long and at most `pages`, but that a large entry is whole.
+ * Costs steps, of which some must be left. */
+struct run _run_at(struct space *s, uint64_t va, uint64_t pages, uint32_t *steps);
+/* What becomes of a binding, judged by each of its frames and holdings; the strongest word counts. */
+enum run_word { RUN_STAYS, RUN_GOES, RUN_REFUSED };
+typedef enum run_word run_judge(uint32_t pfn, uint8_t hold);
+
+/*
+ * Unbinds the entries of a run that go, up to one that is refused: IN_USE.  *seen has the bits of those
+ * that went.  To be compiled for each judge.
+ */
+static inline __attribute__((always_inline)) status
+_run_unbind(struct flush *f, const struct run *r, run_judge *judge, uint64_t *seen)
+{
+	struct hold_cache cache = HOLD_CACHE;
+	uint64_t first = r->n, last = 0;
+	uint32_t gone = 0;
+	enum run_word word = RUN_STAYS;
+
+	for (uint64_t i = 0; i < r->n && word != RUN_REFUSED; i++) {
+		uint64_t old = r->pte[i];
+		uint32_t pfn = pte_pfn(old);
+		uint8_t *hold;
+
+		if (!old)
+			continue;
+		hold = _hold_at(&cache, f->space, pfn);
+		word = judge(pfn, *hold);
+		for (uint32_t j = 1; j < r->each; j++) {
+			enum run_word other = judge(pfn + j, hold[j]);
+
+			word = other > word ? other : word;
+		}
+		if (word != RUN_GOES)
+			continue;
+		/* Read again: the processor may set bits until the exchange. */
+		old = __atomic_exchange_n(&r->pte[i], 0, __ATOMIC_SEQ_CST);
+		*seen |= old;
+		gone++;
+		if ((old & AEGIS_PTE_ACCESSED) && r->each > 1) {
+			f->all = true;
+		} else if (old & AEGIS_PTE_ACCESSED) {
+			if (!(*hold & AEGIS_HOLD_READ)) {
+				flush_add(f, r->va + i * PAGE, 1); /* before it is released */
+			} else {
+				first = i < first ? i : first;
+				last = i;
+			}
+		}
+		for (uint32_t j = 0; j < r->each; j++)
+			_hold_uncount(f, hold + j, pfn + j);
+	}
+	if (first < r->n)
+		flush_add(f, r->va + first * PAGE, last - first + 1);
+	frames[r->table].link -= gone;
+	return word == RUN_REFUSED ? AEGIS_IN_USE : AEGIS_OK;
+}
 
 /* ---- range.c ---- */
 /* tlb_protect without a short way. */

@@ -25,6 +25,9 @@ extern bool chaos_slow;     /* no short ways: chaos of either kind, or option sl
 extern bool chaos_stepping; /* option chaos_step: the machine calls the three below */
 void chaos_init(void);
 void chaos_report(void); /* to the log, at the end */
+/* Drops all bindings of s that are not guaranteed: not bounded.  space.lock */
+struct space;
+void _space_drop(struct space *s);
 #else
 enum { chaos_on, chaos_slow = 0, chaos_stepping = 0 };
 #define chaos_init()   ((void)0)

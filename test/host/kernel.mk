@@ -6,7 +6,7 @@
 
 HK_OUT ?= build/host
 HK_SOURCES = $(addprefix kernel/,lock.c account.c cap.c cap_revoke.c mem.c hold.c space.c \
-	sweep.c flush.c tlb.c protect.c range.c check/account.c check/cap.c check/mem.c check/space.c) test/host/machine.c test/host/env_double.c
+	sweep.c flush.c tlb.c protect.c range.c check/account.c check/cap.c check/drop.c check/mem.c check/space.c) test/host/machine.c test/host/env_double.c
 HK_TESTS = account cap mem space tlb smp
 HK_CFLAGS = -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -Iinclude -pthread

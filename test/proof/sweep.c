@@ -43,17 +43,14 @@ _hold_strip(struct space *s, uint32_t pfn, uint8_t *hold)
 	*hold &= AEGIS_HOLD_COUNT;
 }
 
-uint64_t *
-_table_find(struct space *s, uint64_t va, uint32_t level, uint32_t *pfn, uint64_t *size,
-	    uint64_t **large)
+/* Nothing is bound there. */
+struct run
+_run_at(struct space *s, uint64_t va, uint64_t pages, uint32_t *steps)
 {
 	(void)s;
-	(void)va;
-	(void)level;
-	*pfn = FRAMES;
-	*size = AEGIS_LARGE_PAGE;
-	*large = NULL;
-	return NULL;
+	(void)pages;
+	--*steps;
+	return (struct run){NULL, va, AEGIS_LARGE_PAGE / PAGE, 1, FRAMES};
 }
 
 void
@@ -61,27 +58,6 @@ _flush_finish(struct flush *f)
 {
 	(void)f;
 	swept++;
-}
-
-/* As tlb.c has it, and tlb.c of the proofs proves. */
-void
-_page_unbind(struct flush *f, uint64_t *pte, uint32_t t, uint64_t va)
-{
-	uint32_t pfn = pte_pfn(*pte);
-
-	if (*pte & AEGIS_PTE_ACCESSED)
-		flush_add(f, va, 1);
-	*pte = 0;
-	frames[t].link--;
-	_hold_uncount(f, _hold_find(f->space, pfn), pfn);
-}
-
-void
-_large_unbind(struct flush *f, uint64_t *pte, uint32_t t)
-{
-	(void)f;
-	(void)pte;
-	(void)t;
 }
 
 static uint32_t
@@ -117,9 +93,10 @@ void
 proof_sweep_entries(void)
 {
 	uint32_t q = nondet_u32(), i = nondet_u32(), link;
+	struct run r = {table, 0, ENTRIES, 1, FRAMES};
 	struct flush f;
-	uint64_t old;
-	bool stripped, pinned, all = nondet_bool();
+	uint64_t old, seen = 0;
+	bool stripped, pinned;
 
 	state_any();
 	ASSUME(q < FRAMES && i < ENTRIES);
@@ -128,10 +105,10 @@ proof_sweep_entries(void)
 	old = table[i];
 	link = frames[FRAMES].link;
 	flush_start(&f, &the_space, &the_space);
-	_entries_sweep(&f, table, FRAMES, 0, ENTRIES, all);
+	PROVE(_run_unbind(&f, &r, judge_stripped, &seen) == AEGIS_OK, "nothing is refused");
 	PROVE((holds[q] & AEGIS_HOLD_COUNT) == entries_of(q), "counts are entries");
 	PROVE(IMPLIES(stripped, holds[q] == 0), "a stripped holding ends");
-	PROVE(IMPLIES(!stripped && !all && old && pte_pfn(old) == q, table[i] == old),
+	PROVE(IMPLIES(!stripped && old && pte_pfn(old) == q, table[i] == old),
 	      "others keep their bindings");
 	PROVE(IMPLIES(pinned && old && pte_pfn(old) == q, table[i] == old),
 	      "guaranteed ones always");
@@ -139,7 +116,6 @@ proof_sweep_entries(void)
 	      "what processors may remember is flushed");
 	PROVE(IMPLIES(!old, !table[i]), "nothing gets bound");
 	REACH(stripped && frames[FRAMES].link == link - 2);
-	REACH(all && !stripped && old && !table[i] && pte_pfn(old) == q);
 }
 
 void

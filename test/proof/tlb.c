@@ -464,7 +464,7 @@ proof_tlb_delete(void)
 	last = held(0, q);
 	link = frames[TABLES].link;
 	ASSUME(link >= 2 && link < 1000);
-	st = _range_delete(&r, &table0[at], TABLES, va, n);
+	st = _range_delete(&r, &(struct run){&table0[at], va, n, 1, TABLES});
 	PROVE(table0[i] == other_old, "no other entry changes");
 	gone = (old[0] && !table0[at]) + (n == 2 && old[1] && !table0[at + 1]);
 	PROVE(frames[TABLES].link == link - gone, "entries are counted");
@@ -509,7 +509,7 @@ proof_tlb_protect(void)
 	ASSUME((old & ~(PTE_EVER | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY)) == 0);
 	if (_protect_start(&r, rec, AEGIS_PTE_NX) != AEGIS_OK)
 		return;
-	st = _range_protect(&r, &table0[at], TABLES, va, 1);
+	st = _range_protect(&r, &(struct run){&table0[at], va, 1, 1, TABLES});
 	now = table0[at];
 	PROVE(table0[i] == other_old, "no other entry changes");
 	PROVE(IMPLIES(st != AEGIS_OK, now == old), "a failure changes nothing");
