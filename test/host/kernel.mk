@@ -8,6 +8,7 @@ HK_OUT ?= build/host
 HK_SOURCES = $(addprefix kernel/,lock.c account.c cap.c cap_revoke.c mem.c hold.c space.c \
 	sweep.c flush.c tlb.c protect.c range.c check/account.c check/cap.c check/drop.c check/mem.c check/space.c) test/host/machine.c test/host/env_double.c
 HK_TESTS = account cap mem space tlb smp
+HK_ALONE = firmware device # include what they test, and nothing else of the kernel
 HK_CFLAGS = -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -Iinclude -pthread
 HK_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -18,12 +19,16 @@ FUZZ_SECONDS ?= 30
 
 .PHONY: test-kernel-host fuzz-kernel-host fuzz
 
-test-kernel-host: $(foreach c,gcc clang,$(addprefix run-$(c)-,$(HK_TESTS) random))
+test-kernel-host: $(foreach c,gcc clang,$(addprefix run-$(c)-,$(HK_TESTS) $(HK_ALONE) random))
 
 define HK_COMPILER
 $(HK_OUT)/%_test.$(1): test/host/%_test.c $$(HK_DEPENDS)
 	@mkdir -p $$(@D)
 	$(1) $$(HK_CFLAGS) $$(HK_SANITIZE) $$(HK_SOURCES) $$< -o $$@ $$(HK_SECTIONS)
+
+$(HK_ALONE:%=$(HK_OUT)/%_test.$(1)): $(HK_OUT)/%_test.$(1): test/host/%_test.c $(wildcard kernel/*.h kernel/*/*.[ch])
+	@mkdir -p $$(@D)
+	@$(1) $$(HK_CFLAGS) -I. $$(HK_SANITIZE) $$< -o $$@
 
 $(HK_OUT)/random_test.$(1): test/fuzz/mem_fuzz.c $$(HK_DEPENDS)
 	@mkdir -p $$(@D)
