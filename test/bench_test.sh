@@ -102,7 +102,7 @@ bench/run --only getppid --no-linux --measure icount --json /dev/full >/dev/null
 result $? 'no space' "$work/err"
 
 # A Linux guest that dies at its first row: the next guest goes on with the others, and the run ends.
-mkdir "$work/linux/boot"
+mkdir -p "$work/linux/boot"
 touch "$work/linux/boot/vmlinuz-0" "$work/linux/brd.ko" "$work/linux/complete"
 machine linux-dies "echo run >>$work/boots; n=\$(wc -l <$work/boots)
 echo @boot; [ \$n -lt 2 ] || { echo @begin getppid; echo @row getppid 1; echo Oops; }; exit 1"

@@ -116,9 +116,13 @@ on_linux(size_t first)
 	deadline = now_ms() + run.deadline * DEADLINES * 1000ll;
 	while (booted && at < experiment_count && (line = guest_line(&g, deadline, &late))) {
 		if (strncmp(line, "@begin ", 7) == 0) {
-			while (at < experiment_count && strcmp(line + 7, experiments[at].name) != 0)
-				at++;
-			begun = at < experiment_count;
+			size_t next = at;
+
+			while (next < experiment_count &&
+			       strcmp(line + 7, experiments[next].name) != 0)
+				next++;
+			begun = next < experiment_count;
+			at = begun ? next : at;
 			deadline = now_ms() + run.deadline * DEADLINES * 1000ll;
 			progress("linux, experiment: %s", line + 7);
 		} else if (begun && sscanf(line, "@exit %d", &status) == 1) {

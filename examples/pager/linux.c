@@ -111,16 +111,20 @@ struct cost {
 	uint64_t faults, read, written;
 };
 
-/* Anonymous memory goes by pages to swap; a file by kilobytes to its device. */
+/*
+ * A page is read again after it was evicted: that the kernel counts for every device, which it does not do for what goes in
+ * and out.  Anonymous memory is written to swap by pages; a file to its device by kilobytes.
+ */
 static struct cost
 cost_now(void)
 {
 	struct rusage used;
 
 	getrusage(RUSAGE_SELF, &used);
-	return (struct cost){(uint64_t)used.ru_majflt,
-			     anonymous ? machine_count("pswpin") : machine_count("pgpgin") / 4,
-			     anonymous ? machine_count("pswpout") : machine_count("pgpgout") / 4};
+	return (struct cost){
+		(uint64_t)used.ru_majflt,
+		machine_count(anonymous ? "workingset_refault_anon" : "workingset_refault_file"),
+		anonymous ? machine_count("pswpout") : machine_count("pgpgout") / 4};
 }
 
 static void
