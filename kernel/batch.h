@@ -36,24 +36,17 @@ batch_start(struct batch *b, struct env *e, uint32_t offset, uint32_t n, uint32_
 	return !n || b->at;
 }
 
-/* n records are done, which end in this page: to the next, if there is one. */
-static inline void
-batch_skip(struct batch *b, uint32_t n)
-{
-	b->done += n;
-	b->left -= n;
-	if (!b->left)
-		return;
-	b->offset += n * b->size;
-	b->at += (size_t)n * b->size;
-	if (b->offset % PAGE == 0)
-		b->at = area_at(b->env, b->offset, b->size);
-}
-
+/* To the next, if there is one. */
 static inline void
 batch_next(struct batch *b)
 {
-	batch_skip(b, 1);
+	b->done++;
+	if (!--b->left)
+		return;
+	b->offset += b->size;
+	b->at += b->size;
+	if (b->offset % PAGE == 0)
+		b->at = area_at(b->env, b->offset, b->size);
 }
 
 static inline struct aegis_frame_rec

@@ -188,8 +188,21 @@ struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
 /* Back: held READ WRITE by s; what it was is not seen any more.  space.lock */
 void _mem_untype(struct space *s, uint32_t pfn);
-void mem_release(uint32_t pfn);                     /* one reference less; the last frees */
-void mem_release_many(uint32_t *pfns, uint32_t n);  /* the same for each; overwrites pfns */
+void mem_release(uint32_t pfn);                    /* one reference less; the last frees */
+void mem_release_many(uint32_t *pfns, uint32_t n); /* the same for each; overwrites pfns */
+/* One reference less, by who frees it if that was the last. */
+static inline bool
+frame_put(uint32_t pfn)
+{
+	uint32_t old;
+
+	if (pfn >= frame_count || frames[pfn].kind == FRAME_NONE)
+		return false; /* device registers */
+	old = atomic_fetch_sub(&frames[pfn].refs, 1);
+	assert(old > 0);
+	return old == 1;
+}
+void frames_free(const uint32_t *pfns, uint32_t n); /* without references: they become free */
 uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */
 bool mem_invariants(void);
 

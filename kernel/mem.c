@@ -272,7 +272,7 @@ _frame_empty(struct frame *f, uint32_t pfn)
 
 /* Frames without references become free.  What was charged and guarded is settled outside the lock.
  */
-static void
+void
 frames_free(const uint32_t *pfns, uint32_t n)
 {
 	uint32_t i = 0;
@@ -304,14 +304,8 @@ mem_release_many(uint32_t *pfns, uint32_t n)
 	uint32_t last = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t pfn = pfns[i], old;
-
-		if (pfn >= frame_count || frames[pfn].kind == FRAME_NONE)
-			continue; /* device registers */
-		old = atomic_fetch_sub(&frames[pfn].refs, 1);
-		assert(old > 0);
-		if (old == 1)
-			pfns[last++] = pfn;
+		if (frame_put(pfns[i]))
+			pfns[last++] = pfns[i];
 	}
 	frames_free(pfns, last);
 }

@@ -277,15 +277,18 @@ sys_space_create(uint32_t cap, uint32_t area, uint32_t flags)
 
 /* ---- destruction ---- */
 
+/* Frames that have no reference any more, and are still to be freed. */
 struct releases {
 	uint32_t n, pfn[RELEASES];
 };
 
-static void
+static inline void
 release_add(struct releases *r, uint32_t pfn)
 {
+	if (!frame_put(pfn))
+		return;
 	if (r->n == RELEASES) {
-		mem_release_many(r->pfn, r->n);
+		frames_free(r->pfn, r->n);
 		r->n = 0;
 	}
 	r->pfn[r->n++] = pfn;
@@ -295,16 +298,23 @@ release_add(struct releases *r, uint32_t pfn)
 static void
 _group_release(uint8_t *page, uint32_t first, uint32_t group, struct releases *r, uint32_t *steps)
 {
-	uint32_t at = group * HOLD_GROUP, end = at + HOLD_GROUP, held = 0;
+	uint32_t held = 0;
 
-	while ((at = _hold_scan(page, at, end)) < end) {
-		page[at] = 0;
-		held++;
-		release_add(r, first + at++);
+	for (uint32_t at = group * HOLD_GROUP; at < (group + 1) * HOLD_GROUP; at += 8) {
+		uint64_t *word = (void *)(page + at);
+
+		for (uint64_t left = *word; left; held++) {
+			uint32_t byte = (uint32_t)__builtin_ctzl(left) / 8;
+
+			left &= ~(0xfful << 8 * byte);
+			release_add(r, first + at + byte);
+		}
+		*word = 0;
 	}
 	held /= 4;
 	*steps -= held + 1 < *steps ? held + 1 : *steps;
 }
+_Static_assert(HOLD_GROUP % 8 == 0, "groups are whole words");
 
 /* Holdings of spans from s->progress on, and each holdings page after its last.  True: all are gone. */
 static bool
@@ -444,7 +454,7 @@ sys_space_destroy(uint32_t cap, uint32_t space)
 		return AEGIS_IN_USE;
 	}
 	done = _holdings_release(s, &r, &steps) && _tables_release(s->root, 4, &r, &steps);
-	mem_release_many(r.pfn, r.n);
+	frames_free(r.pfn, r.n);
 	if (done)
 		return _space_end(s);
 	lock_release(&s->lock);

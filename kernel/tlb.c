@@ -151,8 +151,8 @@ struct writer {
 	uint32_t table_pfn;
 	uint32_t tables, steps, cleared;
 	struct hold_cache to, from;
-	/* What the last record passed: like ones need no more than _step. */
-	uint32_t prot; /* 0: nothing */
+	/* Of the last run: `bits` is what its entries have besides the frame. */
+	uint32_t prot; /* 0: none */
 	uint64_t bits;
 };
 
@@ -209,7 +209,6 @@ _page_table(struct writer *w, uint64_t va)
 	uint64_t size, *large;
 
 	w->region = ~0ul;
-	w->prot = 0;
 	w->table = _table_find(w->pair.to, va, 1, &w->table_pfn, &size, &large);
 	if (!w->table)
 		return large ? AEGIS_IN_USE : AEGIS_NEED_TABLE;
@@ -331,115 +330,78 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	return AEGIS_OK;
 }
 
-/*
- * One page more, where rights, protection and table are as before: the frame is plain memory, the giver
- * has the rights, nothing is bound there.  `more` is what the holding has afterwards, besides its count.
- * Answers false, or with a new guarantee *pins is one AEGIS_HOLD_PIN more.
- */
-static inline __attribute__((always_inline)) bool
-_step(uint8_t *hold, const uint8_t *giver, struct frame *f, uint64_t *pte, uint64_t entry,
-      uint32_t more, uint32_t *pins)
-{
-	const uint32_t h = *hold, rights = more & HOLD_RIGHTS;
-
-	/* READ is the highest bit and WRITE the next: more rights are a greater number. */
-	if (*giver < rights || (h && h < rights) || !((h + 1) & AEGIS_HOLD_COUNT) || *pte ||
-	    f->kind != FRAME_USER || (f->flags & FRAME_DIRTY))
-		return false;
-	if (!h)
-		atomic_fetch_add(&f->refs, 1);
-	*pins += more & ~h & AEGIS_HOLD_PIN;
-	*hold = (uint8_t)((h | more) + 1);
-	__atomic_store_n(pte, entry, __ATOMIC_RELEASE);
-	return true;
-}
-
-/* Up to n pages from va and pfn on, which lie in one table and one span. */
+/* Up to n pages from va and pfn on, which lie in one table and one span: as many as leave no doubt. */
 static __attribute__((noinline)) uint32_t
 _run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
 {
 	struct space *s = w->pair.to;
 	const uint32_t in_span = pfn % AEGIS_HOLD_SPAN;
 	const uint32_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
-	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins;
-	const uint32_t more = hold_need(w->prot) | pin;
+	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins, need = hold_need(w->prot);
 	uint8_t *hold = w->to.page + in_span;
 	const uint8_t *giver = w->pair.from == s ? hold : w->from.page + in_span;
 	uint64_t *pte = &w->table[va / PAGE % 512];
 	uint64_t entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
 	struct frame *f = &frames[pfn];
-	uint32_t done, pins = 0;
+	uint32_t i, pins = 0;
 
 	if (pin && s->pinned + n > most)
 		n = s->pinned < most ? most - s->pinned : 0;
-	for (done = 0; done < n; done++, entry += PAGE) {
-		if (!_step(hold++, giver++, f++, pte++, entry, more, &pins))
+	/*
+	 * Plain memory, the giver has the rights, nothing is bound there.  READ is the highest bit and WRITE the
+	 * next: more rights are a greater number.
+	 */
+	for (i = 0; i < n; i++, f++, entry += PAGE) {
+		uint32_t h = hold[i];
+
+		if (giver[i] < need || pte[i] || f->kind != FRAME_USER || (f->flags & FRAME_DIRTY))
 			break;
+		if (!h)
+			atomic_fetch_add(&f->refs, 1);
+		else if (h < need || !((h + 1) & AEGIS_HOLD_COUNT))
+			break;
+		pins += pin & ~h;
+		hold[i] = (uint8_t)((h | need | pin) + 1);
+		__atomic_store_n(&pte[i], entry, __ATOMIC_RELEASE);
 	}
 	s->pinned += pins / AEGIS_HOLD_PIN;
-	for (uint32_t at = in_span; at < in_span + done; at += HOLD_GROUP)
-		_hold_note(s, pfn + (at - in_span));
-	if (done)
-		_hold_note(s, pfn + done - 1);
-	frames[w->table_pfn].link += done;
-	return done;
-}
-
-static bool
-fast_possible(const struct writer *w)
-{
-	return w->prot && (w->pair.from == w->pair.to ||
-			   (w->from.span == w->to.span && !atomic_load(&revocation)));
-}
-
-/*
- * The common case of _page_bind, with no doubts left: protection, page table and span of holdings as
- * before, frames of plain memory, nothing bound there.  Both answer how many pages they did; _page_bind
- * decides about the next.  First the records of the batch, of which `left` remain.
- */
-static uint32_t
-_batch_fast(struct writer *w, const struct batch *b)
-{
-	const volatile struct aegis_bind *r = (const void *)b->at;
-	uint32_t n = (PAGE - b->offset % PAGE) / sizeof(struct aegis_bind), i;
-
-	if (!fast_possible(w))
-		return 0;
-	n = n < b->left ? n : b->left;
-	for (i = 0; i < n; i++, r++) {
-		uint64_t va = r->va;
-		uint32_t pfn = r->pfn;
-
-		if (r->prot != w->prot || va / AEGIS_LARGE_PAGE != w->region || va % PAGE ||
-		    pfn / AEGIS_HOLD_SPAN != w->to.span || !_run_steps(w, va, pfn, 1))
-			break;
-	}
+	for (uint32_t at = 0; at < i; at += HOLD_GROUP)
+		_hold_note(s, pfn + at);
+	if (i)
+		_hold_note(s, pfn + i - 1);
+	frames[w->table_pfn].link += i;
 	return i;
 }
 
-/* The same for n consecutive pages and frames. */
+/*
+ * The common case of _page_bind for up to n consecutive pages and frames: how many it did; _page_bind decides
+ * about the next.  prot has passed prot_check.
+ */
 static uint32_t
-_pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
+_pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t n)
 {
 	uint32_t table_left = 512 - (uint32_t)(va / PAGE % 512);
 	uint32_t span_left = AEGIS_HOLD_SPAN - pfn % AEGIS_HOLD_SPAN;
+	const uint8_t *giver;
 
-	if (!fast_possible(w) || va / AEGIS_LARGE_PAGE != w->region ||
-	    pfn / AEGIS_HOLD_SPAN != w->to.span)
+	if (!va_valid(va) || pfn >= PFN_MAX || (prot & AEGIS_BIND_UNCACHED) ||
+	    (w->pair.to->devices | w->pair.from->devices))
 		return 0;
+	if (w->pair.from != w->pair.to && atomic_load(&revocation))
+		return 0;
+	if (va / AEGIS_LARGE_PAGE != w->region && _page_table(w, va) != AEGIS_OK)
+		return 0;
+	giver = _hold_at(&w->from, w->pair.from, pfn);
+	if (!giver || !_hold_at(&w->to, w->pair.to, pfn))
+		return 0;
+	if (*giver & AEGIS_HOLD_READ)
+		_frame_show(w, pfn);
+	if (prot != w->prot) {
+		w->prot = prot;
+		w->bits = pte_compose(0, prot, w->nx);
+	}
 	n = n < table_left ? n : table_left;
 	return _run_steps(w, va, pfn, n < span_left ? n : span_left);
-}
-
-/* What these may assume after _page_bind succeeded. */
-static void
-_fast_prepare(struct writer *w, uint32_t prot)
-{
-	bool plain = !(prot & AEGIS_BIND_UNCACHED) && w->region && !w->pair.to->devices &&
-		     !w->pair.from->devices;
-
-	w->prot = plain ? prot : 0;
-	w->bits = pte_compose(0, prot, w->nx);
 }
 
 static bool
@@ -456,19 +418,19 @@ _pages_bind(struct writer *w, struct aegis_bind *rec)
 	status st = AEGIS_OK;
 
 	while (left) {
-		uint32_t n = 1;
+		uint32_t n;
 
 		if (w->steps && write_enough(w)) {
 			st = AEGIS_AGAIN;
 			break;
 		}
-		st = _page_bind(w, rec->va, rec->pfn, prot);
-		if (st != AEGIS_OK)
-			break;
-		if (prot != w->prot)
-			_fast_prepare(w, prot);
-		if (left > 1)
-			n += _pages_fast(w, rec->va + PAGE, rec->pfn + 1, left - 1);
+		n = _pages_fast(w, rec->va, rec->pfn, prot, left);
+		if (!n) {
+			st = _page_bind(w, rec->va, rec->pfn, prot);
+			if (st != AEGIS_OK)
+				break;
+			n = 1;
+		}
 		rec->va += n * PAGE;
 		rec->pfn += n;
 		w->steps += n;
@@ -534,8 +496,6 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 		if (st != AEGIS_OK)
 			break;
 		batch_next(&b);
-		if (b.left)
-			batch_skip(&b, _batch_fast(&w, &b));
 	}
 	_flush_finish(&w.flush);
 	pair_unlock(&w.pair);

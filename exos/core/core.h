@@ -132,6 +132,7 @@ struct core_binds {
 	uint32_t
 		tables; /* that the new space is known to have, at[]; CORE_TABLES: not new, or too many */
 	uint64_t region;             /* that was looked at last */
+	bool empty;                  /* it has no holdings pages either */
 	uint64_t table[CORE_TABLES]; /* regions: address / AEGIS_LARGE_PAGE */
 	struct aegis_bind at[CORE_BINDS];
 };
@@ -145,6 +146,7 @@ core_binds_start(struct core_binds *b, uint32_t cap, uint32_t space)
 	b->space = space;
 	b->n = 0;
 	b->tables = CORE_TABLES;
+	b->empty = false;
 }
 int core_binds_flush(struct core_binds *b);
 int core_binds_table(struct core_binds *b,

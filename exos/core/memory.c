@@ -21,6 +21,7 @@
 #define SIDE_FRAME   ((struct aegis_frame_rec *)(EXOS_BATCH + BATCH_BYTES))
 #define MAX_FRAMES   (BATCH_BYTES / sizeof(struct aegis_frame_rec))
 #define MAX_BINDS    (BATCH_BYTES / sizeof(struct aegis_bind))
+#define CORE_SPANS   4u
 
 static uint32_t
 spare_take(void)
@@ -51,6 +52,15 @@ holdings_supply(uint32_t cap, uint32_t space, uint32_t span)
 	if (st != 1)
 		spare_give(frame);
 	return st;
+}
+
+/* The same for the span of pfn.  1: it was supplied; 0: it is there. */
+static int64_t
+span_supply(uint32_t cap, uint32_t space, uint32_t pfn)
+{
+	int64_t st = holdings_supply(cap, space, pfn / AEGIS_HOLD_SPAN);
+
+	return st == AEGIS_IN_USE ? 0 : st;
 }
 
 /* Tables of levels `level` to 1 above va in `space`: how many were supplied, or why none was. */
@@ -285,9 +295,12 @@ binds_submit(uint32_t cap, uint32_t space, uint32_t n)
 		}
 		if (st != AEGIS_NEED_TABLE)
 			return core_error(st);
-		st = tables_supply(cap, space, BATCH_BINDS[done].va);
+		/* What is bound here is held here; another space has tables before it has pages. */
+		st = cap == AEGIS_SELF ? 0 : span_supply(cap, space, BATCH_BINDS[done].pfn);
 		if (st == 0)
-			st = holdings_supply(cap, space, BATCH_BINDS[done].pfn / AEGIS_HOLD_SPAN);
+			st = tables_supply(cap, space, BATCH_BINDS[done].va);
+		if (st == 0 && cap == AEGIS_SELF)
+			st = span_supply(cap, space, BATCH_BINDS[done].pfn);
 		if (st != 1)
 			return core_error(st);
 		core_spares_fill();
@@ -311,11 +324,40 @@ core_bind_each(uint32_t cap, uint32_t space, const struct aegis_bind *binds, uin
 	return 0;
 }
 
+/* Holdings pages of a space that has none: for the frames of the records. */
+static void
+spans_supply(struct core_binds *b)
+{
+	uint32_t n = 0, span = UINT32_MAX;
+	int64_t st;
+
+	for (uint32_t i = 0; i < b->n && n < CORE_SPANS; i++) {
+		const struct aegis_bind *r = &b->at[i];
+		uint32_t k = 0;
+
+		if (r->prot & AEGIS_BIND_TABLE || r->pfn / AEGIS_HOLD_SPAN == span)
+			continue;
+		span = r->pfn / AEGIS_HOLD_SPAN;
+		while (k < n && SIDE_FRAME[k].flags != span)
+			k++;
+		if (k == n && CORE_STATE->spares)
+			SIDE_FRAME[n++] = (struct aegis_frame_rec){spare_take(), span};
+	}
+	st = aegis_mem_table(b->cap, b->space, SIDE_OFFSET, n);
+	while (n > (st > 0 ? st : 0))
+		spare_give(SIDE_FRAME[--n].pfn);
+}
+
 int
 core_binds_flush(struct core_binds *b)
 {
 	uint32_t n = b->n;
-	int err = n ? core_bind_each(b->cap, b->space, b->at, n) : 0;
+	int err;
+
+	if (b->empty && n)
+		spans_supply(b);
+	b->empty = false;
+	err = n ? core_bind_each(b->cap, b->space, b->at, n) : 0;
 
 	b->n = 0;
 	/* Frames of tables that were not taken; for those that were this does nothing. */
@@ -332,6 +374,7 @@ core_binds_new(struct core_binds *b, uint32_t cap, uint32_t space, uint64_t tabl
 	core_binds_start(b, cap, space);
 	b->region = b->table[0] = table / AEGIS_LARGE_PAGE;
 	b->tables = table != 0;
+	b->empty = !table;
 }
 
 int

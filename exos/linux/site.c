@@ -28,6 +28,10 @@ struct records {
 };
 #define RECORDS_MAX ((PAGE - sizeof(struct records)) / sizeof(struct rewrite_record))
 
+/* Entry and protection of a page of text. */
+#define TEXT_ENTRY (PAGE_FILE | PAGE_COPY)
+#define TEXT_PROT  (AEGIS_BIND_READ | AEGIS_BIND_EXEC)
+
 static struct patched *
 patched_find(uint64_t base)
 {
@@ -55,6 +59,20 @@ page_fix(uint64_t va, uint32_t pfn, uint32_t flags)
 			AEGIS_BIND_READ | (flags & VM_EXEC ? AEGIS_BIND_EXEC : 0));
 }
 
+static const struct records *
+records_of(const struct patched *p)
+{
+	return (const struct records *)(p->stub + PAGE);
+}
+
+static uint32_t
+records_count(const struct patched *p)
+{
+	uint32_t count = __atomic_load_n(&records_of(p)->count, __ATOMIC_ACQUIRE);
+
+	return count < RECORDS_MAX ? count : (uint32_t)RECORDS_MAX;
+}
+
 /* Stubs and records of the text whose file begins at base are mapped at base + delta. */
 static bool
 stubs_map(uint64_t base, uint64_t delta, uint64_t frames)
@@ -72,7 +90,8 @@ stubs_map(uint64_t base, uint64_t delta, uint64_t frames)
 		vm_unmap(stub, PAGE);
 		return false;
 	}
-	*p = (struct patched){base, stub, {(uint32_t)frames, (uint32_t)(frames >> 32)}};
+	*p = (struct patched){base, stub, {(uint32_t)frames, (uint32_t)(frames >> 32)}, 0};
+	p->seen = records_count(p);
 	return true;
 }
 
@@ -112,9 +131,40 @@ site_trapped(uint64_t site, uint64_t rax)
 			    .d = base,
 			    .e = base + delta};
 	if (!delta || svc_call(&call) != 1 || !stubs_map(base, delta, call.c) ||
-	    page_set(va, (uint32_t)call.b, PAGE_FILE | PAGE_COPY,
-		     AEGIS_BIND_READ | AEGIS_BIND_EXEC))
+	    page_set(va, (uint32_t)call.b, TEXT_ENTRY, TEXT_PROT)) {
 		process()->refused[site / 2 % 32] = site;
+	} else {
+		struct patched *p = patched_find(base);
+
+		/* Nobody else's site came in between. */
+		if (p->seen + 1 == records_count(p))
+			p->seen++;
+	}
+}
+
+/* The page of one record, of text that begins at base. */
+static void
+page_refresh(uint64_t base, uint64_t site)
+{
+	uint64_t va = (base + site) & ~(PAGE - 1);
+	const struct region *r = vm_find(va);
+	uint32_t pfn;
+
+	if (r && r->file && (r->flags & (VM_SHARED | VM_WRITE | VM_EXEC)) == VM_EXEC &&
+	    region_base(r) == base && vm_page_of_file(va) && site_frames(r, va, 1, &pfn) == 1 &&
+	    pfn)
+		(void)page_set(va, pfn, TEXT_ENTRY, TEXT_PROT);
+}
+
+void
+site_refresh(void)
+{
+	for (uint32_t i = 0; i < PATCHED_MAX; i++) {
+		struct patched *p = &process()->patched[i];
+
+		for (; p->base && p->seen < records_count(p); p->seen++)
+			page_refresh(p->base, records_of(p)->record[p->seen].site);
+	}
 }
 
 int
@@ -146,14 +196,13 @@ site_present(struct aegis_frame *f)
 {
 	for (uint32_t i = 0; i < PATCHED_MAX; i++) {
 		const struct patched *p = &process()->patched[i];
-		const struct records *all = (const struct records *)(p->stub + PAGE);
 		uint32_t count;
 
 		if (!p->base || f->rip < p->stub || f->rip >= p->stub + PAGE)
 			continue;
-		count = all->count < RECORDS_MAX ? all->count : (uint32_t)RECORDS_MAX;
+		count = records_count(p);
 		for (uint32_t k = 0; k < count; k++) {
-			struct rewrite_record r = all->record[k];
+			struct rewrite_record r = records_of(p)->record[k];
 			struct rewrite_origin origin;
 
 			if (!rewrite_origin(&r, f->rip - p->base, &origin))

@@ -313,6 +313,7 @@ process_fork(uint32_t flags, uint64_t clear_tid)
 
 	if (result < 0)
 		return result;
+	site_refresh();
 	pid = svc_call(&call);
 	if (pid < 0)
 		return pid;

@@ -35,6 +35,7 @@ struct patched {
 	uint64_t base; /* address of the file's first byte, 0: free */
 	uint64_t stub; /* page of stubs; the page behind it holds the records */
 	uint32_t frames[2];
+	uint32_t seen; /* records whose pages are the ones with the rewritten site here */
 };
 #define PATCHED_MAX 4u
 
@@ -79,6 +80,8 @@ void site_present(struct aegis_frame *frame);
 /* Frames for execution of pages of a private mapping, rewritten where they are: as file_frames. */
 int site_frames(const struct region *r, uint64_t va, uint32_t n, uint32_t *pfns);
 void site_exec(void); /* forgets everything */
+/* Pages with sites that others met, children in particular, come rewritten: before a fork. */
+void site_refresh(void);
 
 /* ---- fork.c ---- */
 /* pid of the child, 0 in the child, or a negative error number.  flags: SVC_FORK_*. */

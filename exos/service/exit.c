@@ -240,6 +240,7 @@ proc_end(struct service *sv, struct proc *p, int32_t status)
 	if (p->pid == p->sid)
 		term_leader_gone(sv, p);
 	p->state = PROC_ZOMBIE;
+	proc_hot_pass(p);
 	proc_strip(sv, p);
 	children_leave(sv, p);
 	parent_tell(sv, p);

@@ -400,6 +400,7 @@ int64_t op_detached(struct service *sv, struct proc *p, struct svc *s);
 /* p ends: what it was lent goes back, what it lent is the borrower's. */
 void proc_unlend(struct service *sv, struct proc *p);
 int64_t op_exec(struct service *sv, struct proc *p, struct svc *s);
+void proc_hot_pass(const struct proc *p); /* to its parent: the pages that it wrote */
 int proc_exec_note(struct proc *p, const char *exe, size_t exe_len, const char *args, size_t n);
 
 /* ---- exit.c: end and wait ---- */

@@ -425,6 +425,18 @@ op_abandon(struct service *sv, struct proc *p, struct svc *s)
 
 /* ---- exec ---- */
 
+/* What a child says that it wrote since it was forked goes to its parent, who forks again perhaps. */
+void
+proc_hot_pass(const struct proc *p)
+{
+	const struct svc_sizes *sizes;
+
+	if (p->execed || p->lender || !p->msg || !p->parent || !p->parent->mail)
+		return;
+	sizes = (const struct svc_sizes *)(p->msg + SVC_MSG_BYTES);
+	memcpy(p->parent->mail->hot, sizes->hot, sizeof(sizes->hot));
+}
+
 int
 proc_exec_note(struct proc *p, const char *exe, size_t exe_len, const char *args, size_t n)
 {
@@ -482,6 +494,7 @@ op_exec(struct service *sv, struct proc *p, struct svc *s)
 	err = proc_exec_note(p, sv->path[0], (size_t)len, (const char *)sv->bounce, s->b);
 	if (err)
 		return err;
+	proc_hot_pass(p);
 	p->execed = true;
 	if (p->vfork) {
 		p->vfork = false;

@@ -122,13 +122,17 @@ enum svc_op {
 };
 
 /*
- * The message pages hold so much of an argument or answer; behind it a process says how big it is, for /proc
- * alone: nothing rests on it.
+ * The message pages hold so much of an argument or answer; behind it a process says how big it is, for /proc,
+ * and which pages it wrote since it was forked, for its parent's next fork: nothing rests on either.
  */
 #define SVC_MSG_BYTES (EXOS_MSG_PAGES * 4096u - 64u)
+#define SVC_HOT       4u
 struct svc_sizes {
 	uint64_t virtual, resident; /* bytes; pages */
+	uint64_t hot[SVC_HOT];      /* addresses; 0: none */
 };
+_Static_assert(SVC_MSG_BYTES + sizeof(struct svc_sizes) <= EXOS_MSG_PAGES * 4096u,
+	       "behind the messages");
 
 #define SVC_FORK_VFORK (1u << 0) /* the parent waits until the child calls exec or ends */
 /*
@@ -205,6 +209,7 @@ struct mail {
 		int32_t code, pid, uid, status;
 	} info[MAIL_SIGNALS]; /* of the latest of each signal */
 	char hostname[65];
+	uint64_t hot[SVC_HOT]; /* what the last child to exec or end said */
 };
 _Static_assert(sizeof(struct mail) <= 4096, "one page");
 

@@ -268,15 +268,18 @@ zero_pages(const struct region *r, uint64_t va)
 	return 0;
 }
 
-/* The page will be written after the next fork, as it was after the last one. */
+/* For the parent, whose next child will write it too. */
 static void
-hot_note(struct vm *v, uint64_t va)
+hot_tell(uint64_t va)
 {
-	for (uint32_t i = 0; i < HOT_PAGES; i++) {
-		if (v->hot[i].va == va)
+	for (uint32_t i = 0; i < SVC_HOT; i++) {
+		if (SIZES->hot[i] == va)
 			return;
+		if (!SIZES->hot[i]) {
+			SIZES->hot[i] = va;
+			return;
+		}
 	}
-	v->hot[v->hot_next++ % HOT_PAGES].va = va;
 }
 
 /*
@@ -303,6 +306,7 @@ copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
 	} else if (!(from_entry & PAGE_FILE)) {
 		core_frames_free(&from, 1);
 		hot_note(vm(), va);
+		hot_tell(va);
 	}
 	return err;
 }
@@ -428,6 +432,14 @@ vm_fault(uint64_t addr, uint64_t error)
 	if (r->flags & VM_FIXED)
 		return -EFAULT;
 	return r->file ? file_page(r, va, write) : zero_pages(r, va);
+}
+
+bool
+vm_page_of_file(uint64_t va)
+{
+	const uint32_t *e = page_entry(va, false);
+
+	return e && (*e & PAGE_FILE);
 }
 
 int

@@ -24,11 +24,13 @@ page_up(uint64_t va)
 	return (va + PAGE - 1) & ~(PAGE - 1);
 }
 
+#define SIZES ((volatile struct svc_sizes *)(EXOS_MSG + SVC_MSG_BYTES))
+
 /* What vm_tell tells. */
 static inline void
 sizes_tell(const struct vm *v)
 {
-	volatile struct svc_sizes *sizes = (volatile struct svc_sizes *)(EXOS_MSG + SVC_MSG_BYTES);
+	volatile struct svc_sizes *sizes = SIZES;
 
 	sizes->virtual = v->virtual;
 	sizes->resident = v->pages;
@@ -49,6 +51,9 @@ uint32_t page_prot(const struct region *r, uint32_t entry);
 int page_populate(const struct region *r);
 /* Moves entries and bindings of len bytes from one address to another. */
 int page_move(uint64_t from, uint64_t to, uint64_t len);
+
+/* The page at va will be written after the next fork, as it was after the last one. */
+void hot_note(struct vm *v, uint64_t va);
 
 /* own.c: unbinds what the program bound in its own ranges inside [start, end); frees the frames. */
 void own_drop(uint64_t start, uint64_t end);

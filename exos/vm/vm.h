@@ -91,6 +91,9 @@ const struct region *vm_find(uint64_t addr); /* region that contains addr, or NU
 /* va's page is this frame of a file, bound with prot. */
 int page_set(uint64_t va, uint32_t pfn, uint32_t flags, uint32_t prot);
 
+/* Whether va's page is there, in a frame of a file. */
+bool vm_page_of_file(uint64_t va);
+
 /* A range whose pages the program binds itself; addr 0: anywhere.  The address or a negative error. */
 int64_t vm_own(uint64_t addr, uint64_t len);
 /* Whether addr is in such a range. */

@@ -351,50 +351,43 @@ proof_tlb_bind(void)
 	REACH(last && !held(to, q));
 }
 
-/* The short way for records like the one before gives what the long way would. */
+/* The short way for pages that follow each other gives what the long way would. */
 void
 proof_tlb_fast(void)
 {
-	struct aegis_bind rec[2];
-	uint32_t to = nondet_bool(), prot = nondet_u32(), pfn, n, q = nondet_u32(), count, refs,
-		 link;
+	uint32_t to = nondet_bool(), prot = nondet_u32(), first = nondet_u32(), n, q = nondet_u32();
+	uint32_t i = nondet_u32(), k = nondet_bool(), count, refs, link;
 	uint64_t va = nondet_u64(), old[2], new[2], other_old;
-	uint32_t i = nondet_u32(), k = nondet_bool();
 	uint8_t giver[2], was;
-	const struct batch batch = {.at = (uint8_t *)rec, .size = sizeof(rec[0]), .left = 2};
 
 	state_any();
 	ASSUME(frame_count <= FRAMES && q < FRAMES && i < ENTRIES);
 	w.pair = (struct pair){&spaces[0], &spaces[to], true};
 	w.nx = AEGIS_PTE_NX;
-	/* The record before: _page_bind took it, so its page table and holdings pages are there. */
-	ASSUME(va_valid(va) &&
-	       prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, spaces[to].flags) == AEGIS_OK);
 	w.region = va / AEGIS_LARGE_PAGE;
 	w.table = table0;
 	w.table_pfn = TABLES;
 	w.to = w.from = (struct hold_cache)HOLD_CACHE;
-	pfn = nondet_bool() ? 0 : AEGIS_HOLD_SPAN;
-	ASSUME(_hold_at(&w.to, &spaces[to], pfn));
-	if (to)
-		ASSUME(_hold_at(&w.from, &spaces[0], pfn));
+	/* As they are after any run. */
+	w.prot = nondet_u32();
+	w.bits = pte_compose(0, w.prot, w.nx);
+	w.cleared = nondet_u32();
+	ASSUME(w.cleared < CLEARS_MAX);
+	ASSUME(prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, spaces[to].flags) == AEGIS_OK);
+	ASSUME(va / PAGE % 512 + 1 < ENTRIES && first < PFN_MAX);
 	for (uint32_t j = 0; j < 2; j++)
 		spaces[j].devices = nondet_bool();
-	_fast_prepare(&w, prot);
-	if (!w.prot)
-		return;
 	for (uint32_t j = 0; j < 2; j++) {
-		hold_assume(0, rec[j].pfn);
-		hold_assume(1, rec[j].pfn);
-		ASSUME(rec[j].va / PAGE % 512 < ENTRIES);
+		hold_assume(0, first + j);
+		hold_assume(1, first + j);
 		/* Without device registers, what is held is memory. */
-		ASSUME(IMPLIES(held(0, rec[j].pfn) || held(1, rec[j].pfn),
-			       rec[j].pfn < frame_count && frames[rec[j].pfn].kind != FRAME_NONE));
-		old[j] = table0[rec[j].va / PAGE % 512];
-		giver[j] = held(0, rec[j].pfn);
-		ASSUME(IMPLIES(giver[j] || held(1, rec[j].pfn), frames[rec[j].pfn].refs < 1000));
+		ASSUME(IMPLIES(held(0, first + j) || held(1, first + j),
+			       first + j < frame_count && frames[first + j].kind != FRAME_NONE));
+		old[j] = table0[va / PAGE % 512 + j];
+		giver[j] = held(0, first + j);
+		ASSUME(IMPLIES(giver[j] || held(1, first + j), frames[first + j].refs < 1000));
 	}
-	ASSUME(i != rec[0].va / PAGE % 512 && i != rec[1].va / PAGE % 512);
+	ASSUME(i != va / PAGE % 512 && i != va / PAGE % 512 + 1);
 	other_old = table0[i];
 	count = bound(to, q);
 	was = held(to, q);
@@ -402,21 +395,14 @@ proof_tlb_fast(void)
 	link = frames[TABLES].link;
 	ASSUME(link < 1000 && refs < 1000);
 	ASSUME(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins);
-	if (nondet_bool()) {
-		/* The pages of one record follow each other. */
-		ASSUME(rec[0].prot == prot && rec[1].prot == prot);
-		ASSUME(rec[0].va % PAGE == 0 && rec[1].va == rec[0].va + PAGE);
-		ASSUME(rec[1].pfn == rec[0].pfn + 1);
-		n = _pages_fast(&w, rec[0].va, rec[0].pfn, 2);
-	} else {
-		n = _batch_fast(&w, &batch);
-	}
+	n = _pages_fast(&w, va, first, prot, 2);
 	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins,
 	      "guarantees are bounded");
 	PROVE(n <= 2 && table0[i] == other_old, "no other entry changes");
 	PROVE(frames[TABLES].link == link + n, "entries are counted");
-	new[0] = n > 0 ? table0[rec[0].va / PAGE % 512] : 0;
-	new[1] = n > 1 ? table0[rec[1].va / PAGE % 512] : 0;
+	PROVE(w.cleared <= CLEARS_MAX, "clearing is bounded");
+	new[0] = n > 0 ? table0[va / PAGE % 512] : 0;
+	new[1] = n > 1 ? table0[va / PAGE % 512 + 1] : 0;
 	PROVE((int32_t)(bound(to, q) - count) == maps(new[0], q) + maps(new[1], q),
 	      "counts follow the entries");
 	PROVE(frames[q].refs == refs + (!was && held(to, q)), "a new holding is a reference");
@@ -424,15 +410,16 @@ proof_tlb_fast(void)
 	      "nobody gets a right that the giver does not have");
 	PROVE(IMPLIES(hold_stripped(was), held(to, q) == was), "a stripped holding gets nothing");
 	if (k < n) {
-		uint8_t kind = frames[rec[k].pfn].kind;
+		uint32_t pfn = first + k;
+		uint8_t kind = frames[pfn].kind;
 
-		PROVE(old[k] == 0 && va_valid(rec[k].va), "an empty entry of a user page");
-		PROVE(new[k] == pte_compose(rec[k].pfn, prot, AEGIS_PTE_NX), "what was asked for");
+		PROVE(old[k] == 0 && va_valid(va + k * PAGE), "an empty entry of a user page");
+		PROVE(new[k] == pte_compose(pfn, prot, AEGIS_PTE_NX), "what was asked for");
 		PROVE(giver[k] & AEGIS_HOLD_READ, "the caller holds the frame");
 		PROVE(IMPLIES(new[k] & AEGIS_PTE_WRITE, giver[k] & AEGIS_HOLD_WRITE),
 		      "with the right to write");
 		PROVE(kind == FRAME_USER, "memory and nothing else");
-		PROVE(!(frames[rec[k].pfn].flags & FRAME_DIRTY), "nothing that may not be seen");
+		PROVE(!(frames[pfn].flags & FRAME_DIRTY), "nothing that may not be seen");
 		PROVE(!to || !revocation, "nothing that may not be shared");
 	}
 	REACH(n == 2 && to && !was && held(to, q));
