@@ -26,7 +26,8 @@
  *    over stays over: who is entered in an epilogue has what is left of it.
  *
  * 8. A link names the other side by its number alone.  It is enough: the number of an environment that
- *    ended is not free while it has links, and nobody can call one that has ended or runs.
+ *    ended is not free while it has links, which only its own pct_orphan takes from it, and nobody can
+ *    call one that has ended or runs.
  *
  * Context: pct_switch runs on the light path with the message in registers; it may not return through
  * anything but *call.  Revoked: with either environment (pct_orphan), with the capability behind the
@@ -315,7 +316,7 @@ pct_orphan(struct env *e)
 {
 	struct env *t = env_lock(e->callee, 0);
 
-	if (t && t->caller == e->number)
+	if (t && t->caller == e->number && t->state != AEGIS_STATE_ENDED)
 		t->caller = 0;
 	if (t)
 		env_unlock(t);

@@ -156,7 +156,8 @@ linked(void)
 		if (e->callee && (gone[e->callee] || env_of(e->callee)->caller != i ||
 				  env_of(e->callee)->depth != e->depth + 1))
 			return false;
-		if (e->caller && (gone[e->caller] || env_of(e->caller)->callee != i))
+		if (e->caller && e->state != AEGIS_STATE_ENDED &&
+		    (gone[e->caller] || env_of(e->caller)->callee != i))
 			return false;
 		if (e->depth > AEGIS_CALL_DEPTH)
 			return false;
@@ -187,8 +188,8 @@ state_any(void)
 		env_of(i)->page = page_of(i);
 		env_of(i)->area[0] = 100 + i;
 		ASSUME(env_of(i)->generation > 0 && env_of(i)->state <= AEGIS_STATE_ENDED);
-		ASSUME(IMPLIES(env_of(i)->state == AEGIS_STATE_ENDED,
-			       !env_of(i)->caller && !env_of(i)->callee));
+		/* Who ended keeps its caller until that has been told. */
+		ASSUME(IMPLIES(env_of(i)->state == AEGIS_STATE_ENDED, !env_of(i)->callee));
 		held[i] = false;
 		ASSUME((env_of(i)->state == AEGIS_STATE_RUNNING) == (i == now));
 		for (uint32_t g = 0; g < AEGIS_GATES; g++)
@@ -309,11 +310,16 @@ void
 proof_pct_end(void)
 {
 	uint32_t i = nondet_u32(), caller, callee;
+	bool ended;
 
 	state_any();
 	ASSUME(i >= 1 && i <= 3 && !gone[i] && env_of(i)->state != AEGIS_STATE_ENDED);
 	caller = env_of(i)->caller;
 	callee = env_of(i)->callee;
+	for (uint32_t k = 1; k < 4; k++)
+		ASSUME(IMPLIES(env_of(k)->caller == i,
+			       k == callee)); /* nobody who ended long ago */
+	ended = callee && env_of(callee)->state == AEGIS_STATE_ENDED;
 	env_of(i)->state = AEGIS_STATE_ENDED; /* what env.c does before it tells */
 	pct_orphan(env_of(i));
 	PROVE(linked(), "links agree");
@@ -321,10 +327,13 @@ proof_pct_end(void)
 	PROVE(IMPLIES(caller, env_of(caller)->state == AEGIS_STATE_READY &&
 				      env_of(caller)->regs.rax == (uint64_t)(status)AEGIS_DEAD),
 	      "who waited for it hears that it ended");
-	PROVE(IMPLIES(callee, !env_of(callee)->caller), "whom it waited for has no caller");
+	PROVE(IMPLIES(callee, env_of(callee)->caller == (ended ? i : 0)),
+	      "whom it waited for has no caller, or ended and does that itself");
 	for (uint32_t k = 1; k < 4; k++)
-		PROVE(gone[k] || (env_of(k)->callee != i && env_of(k)->caller != i),
+		PROVE(gone[k] || (env_of(k)->callee != i &&
+				  (env_of(k)->caller != i || (ended && k == callee))),
 		      "nobody is linked to it");
+	REACH(callee && ended);
 	REACH(caller && callee);
 }
 
