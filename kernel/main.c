@@ -249,7 +249,7 @@ boot_env_make(uint64_t archive, uint64_t size)
 	struct space *s;
 	struct env *e;
 
-	if (!size || archive % PAGE)
+	if (!size)
 		panic("no boot archive");
 	print_to(member, sizeof(member), "boot/%s", libos ? libos : "exos");
 	for (char *p = member; *p; p++) {

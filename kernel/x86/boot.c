@@ -140,9 +140,9 @@ archive_find(const struct start_info *start)
 	const struct start_module *m;
 
 	m = start->modules ? low_at(start->module_list, sizeof(*m)) : NULL;
-	if (!m || !m->size || !memory_usable(m->address, m->size))
+	if (!m || !m->size || m->address % PAGE || !memory_usable(m->address, m->size))
 		return;
-	archive = (struct region){page_down(m->address), page_up(m->address + m->size)};
+	archive = (struct region){m->address, page_up(m->address + m->size)};
 	archive_size = m->size;
 }
 
