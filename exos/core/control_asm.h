@@ -26,6 +26,14 @@
 #define CALL_LIMIT        463
 #define CONTROL_CALLS     256
 
+/* Descriptors and files, for the leaves of upcall.S; exos/fd/leaf.c checks them. */
+#define FD_EMBEDDED   64
+#define FD_ENTRY      (0x10000 + 128) /* struct process, seen from GS */
+#define FILE_LEAF     0
+#define FILE_FUNCTION 16
+#define RW_COUNT_MAX  0x7ffff000
+#define LEAF_NOT      (-4096) /* no error number */
+
 #define FRAME_CAUSE    0
 #define FRAME_DEFERRED 28
 #define FRAME_RAX      80

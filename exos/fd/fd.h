@@ -19,12 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exos/core/control_asm.h" /* FD_EMBEDDED: descriptors in the table itself */
 #include "exos/fd/io.h"
 #include "exos/fs/fs.h"
 #include "exos/service/proto.h"
 
-#define FD_MAX      1024u /* descriptors of a process */
-#define FD_EMBEDDED 64u   /* of these in the table itself */
+#define FD_MAX 1024u /* descriptors of a process */
 
 struct file;
 struct offset_page;

@@ -120,7 +120,7 @@ regular_read(struct file *f, struct io *io, const uint64_t *pos)
 	return got;
 }
 
-static void
+void
 time_touch(struct file *f)
 {
 	uint64_t now = core_wall_ns();

@@ -102,6 +102,7 @@ file_create(const struct svc_opened *opened, uint32_t flags, struct file **out)
 		service(SVC_CLOSE, opened->obj, 0, 0, 0);
 		return err;
 	}
+	leaf_choose(f);
 	list_add(f);
 	*out = f;
 	return 0;

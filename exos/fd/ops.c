@@ -69,15 +69,9 @@ fd_read(int fd, uint64_t at, size_t n)
 {
 	struct file *f = fd_file(fd);
 	struct io io;
-	int64_t got;
 
 	if (!f)
 		return -EBADF;
-	if (f->type == SVC_T_PIPE_READ && !f->host && n) {
-		got = pipe_read_run(f, at, n);
-		if (got)
-			return got;
-	}
 	io_user(&io, at, n);
 	return file_read(f, &io, NULL);
 }
@@ -87,15 +81,9 @@ fd_write(int fd, uint64_t at, size_t n)
 {
 	struct file *f = fd_file(fd);
 	struct io io;
-	int64_t got;
 
 	if (!f)
 		return -EBADF;
-	if (f->type == SVC_T_PIPE_WRITE && !f->host && n) {
-		got = pipe_write_run(f, at, n);
-		if (got)
-			return got;
-	}
 	io_user(&io, at, n);
 	return file_write(f, &io, NULL);
 }

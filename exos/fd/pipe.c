@@ -14,6 +14,7 @@
  * Ends are opened and closed by the service, which alone changes write_open and read_open and wakes
  * all waiters then.
  */
+#include "exos/core/control_asm.h"
 #include "exos/fd/priv.h"
 
 #define ERROR_MAX 4095u
@@ -107,72 +108,79 @@ ring_empty(const struct ring_shared *s)
 
 /*
  * The common transfer, straight through: the ring is between processes, the bytes lie in one piece, and
- * nobody else is at this end of it.
+ * nobody else is at this end of it.  LEAF_NOT: it is another.
  */
 static inline int64_t
-run_take(struct file *f, uint64_t at, size_t n)
+run_take(const struct ring *ring, uint64_t at, size_t n)
 {
-	struct ring_shared *s = f->ring.shared;
-	uint32_t size = f->ring.size, start, none = 0;
+	struct ring_shared *s = ring->shared;
+	uint32_t start, none = 0;
 	uint64_t tail, there;
 	bool moved;
 
-	if (ring_empty(s) ||
-	    !__atomic_compare_exchange_n(&s->read_lock, &none, control()->env, false,
+	if (!__atomic_compare_exchange_n(&s->read_lock, &none, control()->env, false,
 					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return 0;
+		return LEAF_NOT;
 	tail = __atomic_load_n(&s->tail, __ATOMIC_RELAXED);
 	there = __atomic_load_n(&s->head, __ATOMIC_ACQUIRE) - tail;
-	start = (uint32_t)tail & (size - 1);
+	start = (uint32_t)tail & (ring->size - 1);
 	n = there < n ? there : n;
-	moved = there - 1 < size && n <= size - start && !copy_out(at, f->ring.data + start, n);
+	moved = there - 1 < ring->size && n <= ring->size - start &&
+		!copy_out(at, ring->data + start, n);
 	if (moved)
 		__atomic_store_n(&s->tail, tail + n, __ATOMIC_RELEASE);
 	ring_unlock(&s->read_lock);
 	if (!moved)
-		return 0;
+		return LEAF_NOT;
 	waiters_wake(s->writers_waiting);
 	return (int64_t)n;
 }
 
 /* Nothing is there, and somebody is to be woken soon: who it is may bring what is waited for. */
-static bool
+static inline bool
 ring_turn(struct file *f)
 {
 	struct ring_shared *s = f->ring.shared;
+	uint32_t *slot;
 	bool looked;
 
-	if (!control()->soon || !ring_empty(s) || !open_load(&s->write_open) ||
-	    (file_flags(f) & LX_O_NONBLOCK) || !waiter_note(s->readers_waiting))
+	if (!control()->soon || !open_load(&s->write_open) || (file_flags(f) & LX_O_NONBLOCK))
+		return false;
+	slot = waiter_note_first(s->readers_waiting);
+	if (!slot)
 		return false;
 	looked = !ring_empty(s) || core_hand();
-	waiter_clear(s->readers_waiting);
+	waiter_clear_first(slot);
 	return looked;
 }
 
 int64_t
-pipe_read_run(struct file *f, uint64_t at, size_t n)
+pipe_read_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 {
-	int64_t got;
+	const struct ring_shared *s = f->ring.shared;
 
-	do
-		got = run_take(f, at, n);
-	while (!got && ring_turn(f));
-	return got;
+	(void)fd;
+	if (n - 1 >= LX_MAX_RW_COUNT)
+		return LEAF_NOT;
+	while (ring_empty(s))
+		if (!ring_turn(f))
+			return LEAF_NOT;
+	return run_take(&f->ring, at, n);
 }
 
 int64_t
-pipe_write_run(struct file *f, uint64_t at, size_t n)
+pipe_write_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 {
 	struct ring_shared *s = f->ring.shared;
 	uint32_t size = f->ring.size, start, none = 0;
 	uint64_t head, there;
 	bool moved;
 
-	if (n > LX_PIPE_BUF || !open_load(&s->read_open) ||
+	(void)fd;
+	if (n - 1 >= LX_PIPE_BUF || !open_load(&s->read_open) ||
 	    !__atomic_compare_exchange_n(&s->write_lock, &none, control()->env, false,
 					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-		return 0;
+		return LEAF_NOT;
 	head = __atomic_load_n(&s->head, __ATOMIC_RELAXED);
 	there = head - __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE);
 	start = (uint32_t)head & (size - 1);
@@ -181,7 +189,7 @@ pipe_write_run(struct file *f, uint64_t at, size_t n)
 		__atomic_store_n(&s->head, head + n, __ATOMIC_RELEASE);
 	ring_unlock(&s->write_lock);
 	if (!moved)
-		return 0;
+		return LEAF_NOT;
 	waiters_wake(s->readers_waiting);
 	return (int64_t)n;
 }

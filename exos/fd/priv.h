@@ -57,7 +57,20 @@ struct window {
 	uint64_t bits[]; /* readable, then writable: pages / 64 words each, at least one */
 };
 
+/* Bytes of a file that its window shows in one piece; see leaf.c. */
+struct run {
+	uint64_t first, bytes;
+	uint8_t *at; /* of byte `first` */
+	uint32_t layout, space;
+};
+
+/* A read or write, or LEAF_NOT. */
+struct file;
+typedef int64_t leaf_function(uint64_t fd, uint64_t at, uint64_t n, struct file *f);
+
 struct file {
+	uint64_t leaf[2]; /* read, write; known to assembly */
+	leaf_function *function[2];
 	struct file *next, *prev;
 	uint32_t refs;
 	uint32_t obj;
@@ -70,6 +83,7 @@ struct file {
 		struct {
 			struct svc_file_info *info;
 			struct window *window;
+			struct run run[2]; /* for reading, for writing */
 			uint32_t info_pfn;
 		};
 		struct {
@@ -116,6 +130,13 @@ int64_t service(enum svc_op op, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 /* object.c */
 void offset_page_put(struct file *f);
 
+/* leaf.c */
+void leaf_choose(struct file *f);
+void run_note(struct file *f, bool write, uint64_t first, uint64_t bytes, uint8_t *at);
+void run_forget(struct file *f);
+extern const char core_leaf_slow[], core_leaf_call[], core_leaf_sink[],
+	core_leaf_end[]; /* upcall.S */
+
 /* window.c */
 /* The bytes at pos: how many of n are at *at, contiguous.  *at NULL (reading only): a hole. */
 int64_t window_at(struct file *f, uint64_t pos, size_t n, bool write, uint8_t **at);
@@ -125,6 +146,7 @@ int window_fault(struct file *f, uint64_t va);
 /* file.c */
 int64_t regular_read(struct file *f, struct io *io, const uint64_t *pos);
 int64_t regular_write(struct file *f, struct io *io, const uint64_t *pos);
+void time_touch(struct file *f);
 int64_t regular_seek(struct file *f, int64_t offset, int whence);
 void regular_stat(struct file *f, struct fs_stat *out);
 
@@ -151,6 +173,34 @@ static inline void
 ring_unlock(uint32_t *word)
 {
 	__atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
+}
+
+static inline uint32_t
+waiter_self(void)
+{
+	return ring_waiter(control()->env, control()->home_cpu);
+}
+
+/* waiter_note and waiter_clear where nobody else waits: the first slot, or NULL. */
+static inline uint32_t *
+waiter_note_first(uint32_t slots[RING_WAITERS])
+{
+	uint32_t empty = 0;
+
+	return __atomic_compare_exchange_n(&slots[0], &empty, waiter_self(), false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
+		       ? &slots[0]
+		       : NULL;
+}
+
+static inline void
+waiter_clear_first(uint32_t *slot)
+{
+	uint32_t me = waiter_self();
+
+	if (__atomic_load_n(slot, __ATOMIC_RELAXED) == me)
+		__atomic_compare_exchange_n(slot, &me, 0, false, __ATOMIC_RELAXED,
+					    __ATOMIC_RELAXED);
 }
 
 static inline void
@@ -198,9 +248,8 @@ bool random_hardware(uint64_t *out);
 uint64_t tty_signals_ignored(void);
 
 /* pipe.c */
-/* What is simple about most transfers, else 0: then the general ones below say what is. */
-int64_t pipe_read_run(struct file *f, uint64_t at, size_t n);
-int64_t pipe_write_run(struct file *f, uint64_t at, size_t n);
+/* What is simple about most transfers (leaf.c); the general ones below do the rest. */
+leaf_function pipe_read_leaf, pipe_write_leaf;
 int64_t pipe_read(struct file *f, struct io *io);
 int64_t pipe_write(struct file *f, struct io *io);
 uint32_t pipe_poll(struct file *f, bool note);

@@ -48,12 +48,6 @@ ring_lock_wait(uint32_t *word)
 	}
 }
 
-static uint32_t
-waiter_self(void)
-{
-	return ring_waiter(control()->env, control()->home_cpu);
-}
-
 bool
 waiter_note(uint32_t slots[RING_WAITERS])
 {

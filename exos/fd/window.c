@@ -24,6 +24,7 @@
 #define WINDOWS_MAX 32768u
 #define BATCH_READ  16u
 #define BATCH_WRITE 4u
+#define RUN_PAGES   64u /* as far as a run is looked for */
 
 static uint32_t
 window_words(uint32_t pages)
@@ -76,8 +77,11 @@ window_clear(struct window *w)
 
 /* Nothing is bound any more; the reservation stays. */
 static void
-window_reset(struct window *w, uint32_t layout)
+window_reset(struct file *f, uint32_t layout)
 {
+	struct window *w = f->window;
+
+	run_forget(f);
 	if (w->space == control()->space)
 		core_unbind(w->va, w->pages);
 	window_clear(w);
@@ -99,6 +103,7 @@ window_drop(struct file *f)
 	fd_table()->window_pages -= w->pages;
 	core_free(w, window_size(w->pages));
 	f->window = NULL;
+	run_forget(f);
 }
 
 /* Gives up the largest window of another file; false: there is none. */
@@ -168,7 +173,7 @@ window_place(struct file *f, uint64_t page)
 
 	if (w && page - w->first < w->pages) {
 		if (w->space != control()->space || w->layout != layout || w->stale)
-			window_reset(w, layout);
+			window_reset(f, layout);
 		return 0;
 	}
 	if (!w || w->pages < WINDOW_MAX) {
@@ -191,7 +196,7 @@ window_place(struct file *f, uint64_t page)
 		w->read_batch = old.read_batch;
 		w->write_batch = old.write_batch;
 	} else {
-		window_reset(w, layout);
+		window_reset(f, layout);
 	}
 	w->first = page & ~((uint64_t)w->pages - 1);
 	return 0;
@@ -230,8 +235,9 @@ window_batch(struct file *f, uint64_t page, uint64_t need, bool write)
 
 /* Binds frames at consecutive pages of the window and notes it. */
 static int
-window_bind(struct window *w, uint32_t index, const uint32_t *pfns, uint32_t n, bool write)
+window_bind(struct file *f, uint32_t index, const uint32_t *pfns, uint32_t n, bool write)
 {
+	struct window *w = f->window;
 	uint32_t prot = AEGIS_BIND_READ | (write ? AEGIS_BIND_WRITE : 0);
 	uint64_t va = w->va + (uint64_t)index * AEGIS_PAGE;
 	uint64_t *read_bits = window_bits(w, false), *write_bits = window_bits(w, true);
@@ -240,8 +246,10 @@ window_bind(struct window *w, uint32_t index, const uint32_t *pfns, uint32_t n, 
 
 	for (uint32_t i = index; i < index + n; i++)
 		bound |= bit_test(read_bits, i);
-	if (bound)
+	if (bound) {
+		run_forget(f);
 		core_unbind(va, n);
+	}
 	err = core_bind(AEGIS_SELF, control()->space, va, pfns, n, prot);
 	for (uint32_t i = index; i < index + n; i++) {
 		read_bits[i / 64] &= ~(1ul << (i % 64));
@@ -286,12 +294,28 @@ window_fill(struct file *f, uint64_t page, uint32_t n, bool write, uint32_t *hol
 			;
 		if (!run)
 			break;
-		err = window_bind(w, (uint32_t)(page - w->first) + i, pfns + i, run, write);
+		err = window_bind(f, (uint32_t)(page - w->first) + i, pfns + i, run, write);
 		if (err)
 			return err;
 		i += run;
 	}
 	return write && *hole ? -EIO : 0;
+}
+
+/* The pages from `index` on that are bound: for the short way (leaf.c). */
+static void
+run_find(struct file *f, uint32_t index, bool write)
+{
+	struct window *w = f->window;
+	uint64_t first = (w->first + index) * AEGIS_PAGE;
+	uint32_t pages;
+
+	if (first - f->run[write].first < f->run[write].bytes)
+		return;
+	pages = w->pages - index < RUN_PAGES ? w->pages - index : RUN_PAGES;
+	pages = bits_run(window_bits(w, write), index, pages);
+	run_note(f, write, first, (uint64_t)pages * AEGIS_PAGE,
+		 (uint8_t *)arena_at(w->va) + (uint64_t)index * AEGIS_PAGE);
 }
 
 int64_t
@@ -315,10 +339,12 @@ window_at(struct file *f, uint64_t pos, size_t n, bool write, uint8_t **at)
 		run = bits_run(window_bits(f->window, write), index, (uint32_t)need);
 	}
 	*at = NULL;
-	if (hole)
+	if (hole) {
 		run = hole < need ? hole : (uint32_t)need;
-	else
+	} else {
 		*at = (uint8_t *)arena_at(f->window->va) + (uint64_t)index * AEGIS_PAGE + offset;
+		run_find(f, index, write);
+	}
 	if (!run)
 		return -EIO;
 	return n < run * AEGIS_PAGE - offset ? (int64_t)n : (int64_t)(run * AEGIS_PAGE - offset);
@@ -363,7 +389,7 @@ window_fault(struct file *f, uint64_t va)
 	if (w->layout != __atomic_load_n(&f->info->layout, __ATOMIC_ACQUIRE))
 		w->stale = true;
 	if (file_frames(f, w->first + index, 1, write, &pfn) == 1 && pfn &&
-	    !window_bind(w, index, &pfn, 1, write))
+	    !window_bind(f, index, &pfn, 1, write))
 		return 0;
 	return scrap_bind(w, va);
 }

@@ -41,6 +41,9 @@ call_of(struct aegis_frame *frame)
  */
 typedef int64_t (*call_handler)(struct call *);
 extern const call_handler call_handlers[];
+/* read and write have core_leaf in call_handlers, whose bit 1 is set; it comes here when it must. */
+extern const call_handler call_leaf_handlers[2];
+extern const char core_leaf[];
 void call_finish(struct aegis_frame *frame, uint64_t callee[6]); /* answered, signals may be due */
 void call_serve(struct aegis_frame *frame, uint64_t callee[6]);  /* the whole, trapped or not */
 

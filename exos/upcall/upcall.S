@@ -173,7 +173,9 @@ core_snapshot:
 	jne	8f
 	movq	%gs:CONTROL_TARGET, %rax
 	movq	%rax, FRAME_RIP(%rdi)
-8:	leaq	core_site_entry(%rip), %rcx
+8:	cmpl	$0, FRAME_DEFERRED(%rdi)
+	jne	9f
+	leaq	core_site_entry(%rip), %rcx
 	movq	FRAME_RIP(%rdi), %rax
 	subq	%rcx, %rax
 	cmpq	$site_deferred - core_site_entry, %rax
@@ -278,10 +280,17 @@ core_resume:
  * upcalls are not put off, so that there is nothing to look at afterwards.  Where one comes with rsp in
  * the first frame already, site_fix makes it a call that has not begun, which can be begun again because
  * nothing but a count has changed, or one that has ended.
+ *
+ * A leaf (bit 1 of the entry) is a call on a descriptor that mostly needs neither the frame nor a wait: read
+ * and write.  The file says what is to be done (exos/fd/leaf.c): at once, as with a word; or by a function that
+ * gets the arguments where the program put them, and answers LEAF_NOT, nothing done, if anything is unusual.
+ * Then the call's handler is asked, as if there were no leaf.
  */
 	.balign	128			/* in one page: only the table and the word can be absent */
 	.globl core_site_entry
-	.hidden core_site_entry, call_finish, call_serve, call_handlers
+	.hidden core_site_entry, call_finish, call_serve, call_handlers, call_leaf_handlers
+	.globl core_leaf, core_leaf_slow, core_leaf_call, core_leaf_sink, core_leaf_end
+	.hidden core_leaf, core_leaf_slow, core_leaf_call, core_leaf_sink, core_leaf_end
 core_site_entry:
 	movq	%rsp, %gs:FIRST_FRAME + FRAME_RSP
 	movq	%gs:CONTROL_FLAGS_AT, %rsp
@@ -298,6 +307,7 @@ site_pushed:
 	jne	site_serve
 	incl	%gs:CONTROL_CALLS(,%rax,4)
 	movl	-1(%r11), %r11d
+site_word:
 	popfq
 	movq	(%rsp), %rsp
 site_answer:
@@ -308,6 +318,46 @@ site_answer:
 site_serve:
 	xorl	%r11d, %r11d
 site_call:
+	testb	$2, %r11b
+	jz	site_handler
+	jmp	*%r11
+
+	/* The file of a descriptor; rax, the number, is 0 or 1. */
+	.balign	4
+	nop				/* bit 1 of the address */
+	nop
+core_leaf:
+	cmpl	$0, %gs:CONTROL_ATTENTION
+	jne	core_leaf_slow
+	cmpl	$FD_EMBEDDED, %edi
+	jae	core_leaf_slow
+	movl	%edi, %r11d
+	movq	%gs:FD_ENTRY(,%r11,8), %r11
+	andq	$~1, %r11
+	jz	core_leaf_slow
+	jmp	*FILE_LEAF(%r11,%rax,8)
+core_leaf_slow:
+	leaq	call_leaf_handlers(%rip), %r11
+	movq	(%r11,%rax,8), %r11
+	jmp	site_handler
+core_leaf_sink:				/* all of it is taken */
+	cmpq	$RW_COUNT_MAX, %rdx
+	ja	core_leaf_slow
+	incl	%gs:CONTROL_CALLS(,%rax,4)
+	movl	%edx, %r11d
+	jmp	site_word
+core_leaf_end:				/* nothing is there */
+	cmpq	$RW_COUNT_MAX, %rdx
+	ja	core_leaf_slow
+	incl	%gs:CONTROL_CALLS(,%rax,4)
+	xorl	%r11d, %r11d
+	jmp	site_word
+core_leaf_call:
+	cmpl	$0, %gs:CONTROL_KEYS
+	jne	core_leaf_slow
+	movl	$1, %gs:CONTROL_DEFER
+	jmp	leaf_deferred
+site_handler:
 	movl	$1, %gs:CONTROL_DEFER
 site_deferred:
 	subq	$FRAME_RFLAGS, %rsp
@@ -348,6 +398,34 @@ site_deferred:
 	xorl	%edx, %edx
 	wrpkru
 	movq	FRAME_RAX(%rsp), %rax
+	jmp	5b
+
+leaf_deferred:
+	subq	$FRAME_RFLAGS, %rsp
+	movq	%rdi, FRAME_RDI(%rsp)
+	movq	%rsi, FRAME_RSI(%rsp)
+	movq	%rdx, FRAME_RDX(%rsp)
+	movq	%r10, FRAME_R10(%rsp)
+	movq	%r8, FRAME_R8(%rsp)
+	movq	%r9, FRAME_R9(%rsp)
+	movq	%rax, FRAME_RAX(%rsp)
+	movq	%rcx, FRAME_RIP(%rsp)
+	cld
+	movq	%r11, %rcx
+	call	*FILE_FUNCTION(%r11,%rax,8)
+	movq	FRAME_RAX(%rsp), %rdx
+	cmpq	$LEAF_NOT, %rax
+	je	1f
+	incl	%gs:CONTROL_CALLS(,%rdx,4)
+	movq	%rax, FRAME_RAX(%rsp)
+	movq	FRAME_RIP(%rsp), %rcx
+	movq	FRAME_RFLAGS(%rsp), %r11
+	movq	%rcx, FRAME_RCX(%rsp)
+	movq	%r11, FRAME_R11(%rsp)
+	jmp	core_resume_call
+1:	movq	%rdx, %rax
+	leaq	call_leaf_handlers(%rip), %r11
+	movq	(%r11,%rax,8), %r11
 	jmp	5b
 
 /* rdi: a frame from before site_deferred, rax: how far behind core_site_entry.  Clobbers rax rcx. */
@@ -464,8 +542,39 @@ core_copy_start:
 	rep movsq
 	movl	%edx, %ecx
 	xorl	%edx, %edx
-1:	rep movsb
+2:	rep movsb
 	xorl	%eax, %eax
+	ret
+1:	cmpl	$1, %ecx		/* few bytes: two halves that may overlap, both read first */
+	jbe	6f
+	cmpl	$16, %ecx
+	ja	2b
+	cmpl	$8, %ecx
+	jb	3f
+	movq	(%rsi), %rax
+	movq	-8(%rsi,%rcx), %rdx
+	movq	%rax, (%rdi)
+	movq	%rdx, -8(%rdi,%rcx)
+	xorl	%eax, %eax
+	ret
+3:	cmpl	$4, %ecx
+	jb	4f
+	movl	(%rsi), %eax
+	movl	-4(%rsi,%rcx), %edx
+	movl	%eax, (%rdi)
+	movl	%edx, -4(%rdi,%rcx)
+	xorl	%eax, %eax
+	ret
+4:	movzwl	(%rsi), %eax
+	movzbl	-1(%rsi,%rcx), %edx
+	movw	%ax, (%rdi)
+	movb	%dl, -1(%rdi,%rcx)
+	xorl	%eax, %eax
+	ret
+6:	jb	5f
+	movzbl	(%rsi), %eax
+	movb	%al, (%rdi)
+5:	xorl	%eax, %eax
 	ret
 core_clear:			/* (void *to, size_t n) */
 	movq	%rsi, %rcx
@@ -474,7 +583,7 @@ core_clear:			/* (void *to, size_t n) */
 	rep stosb
 	ret
 core_copy_end:
-	/* Something is missing; the word loop left rcx words and edx bytes.  Callers ask for 0 or not. */
+	/* Something is missing; rcx is 0 at least.  Callers ask for 0 or not. */
 core_copy_fault:
 	leaq	1(%rcx), %rax
 	ret

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Core of the fake machine: frames, bindings, events, the program's memory.  See fd_fake.h. */
 #define _GNU_SOURCE
+#include "exos/core/control_asm.h"
+#include "exos/fd/priv.h"
 #include "test/host/fd_fake.h"
 
 #include <asm/prctl.h>
@@ -460,6 +462,25 @@ copy_in_string(char *to, uint64_t from, size_t size)
 			return (int64_t)i;
 	}
 	return -ENAMETOOLONG;
+}
+
+/* ---- the entry of calls ---- */
+
+const char core_leaf_slow[1], core_leaf_call[1], core_leaf_sink[1], core_leaf_end[1];
+
+int64_t
+fake_call(int64_t (*handler)(struct call *), struct call *c)
+{
+	struct file *f =
+		c->number <= 1 && (uint32_t)c->a[0] < FD_EMBEDDED ? fd_file((int)c->a[0]) : NULL;
+	const char *leaf = f ? (const char *)f->leaf[c->number] : core_leaf_slow;
+	int64_t got = LEAF_NOT;
+
+	if (leaf == core_leaf_call)
+		got = f->function[c->number](c->a[0], c->a[1], c->a[2], f);
+	else if (leaf != core_leaf_slow && c->a[2] <= RW_COUNT_MAX)
+		got = leaf == core_leaf_sink ? (int64_t)c->a[2] : 0;
+	return got == LEAF_NOT ? handler(c) : got;
 }
 
 /* ---- processes ---- */

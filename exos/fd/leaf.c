@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The short way of read(2) and write(2): from the call's entry in upcall.S straight to what the file is.
+ *
+ * Owns struct file's leaf and function, which are made with the file and say what a read (0) and a write (1)
+ * do: an address of upcall.S, and for core_leaf_call the function that it calls.  What may be done with a file
+ * never changes, so access mode and kind are looked at then and not at each call.
+ *
+ * Owns struct run, too: bytes of a regular file that its window shows in one piece.
+ *
+ * 1. A function answers LEAF_NOT with nothing done, or does the whole call.  It meets what is common;
+ *    file_read and file_write are right about everything, and are asked next.
+ * 2. A run lies within pages whose bit in the window is set, for reading or writing as it says.  Whoever
+ *    clears a bit, moves the window or unbinds pages of it forgets the file's runs.
+ * 3. What invalidates the window's bits (another space, another layout) invalidates its runs: both are
+ *    compared at each use, the layout and the mark `stale` once more after the bytes were moved.
+ * 4. The position of a file that is not shared changes only here and in file.c, by this process: a load and
+ *    a store.  A shared one is taken by compare-exchange before anything is moved, as there.
+ */
+#include "exos/core/control_asm.h"
+#include "exos/fd/priv.h"
+
+_Static_assert(offsetof(struct fd_table, entry) + EXOS_PRIVATE - EXOS_AREA == FD_ENTRY, "assembly");
+_Static_assert(offsetof(struct file, leaf) == FILE_LEAF, "assembly");
+_Static_assert(offsetof(struct file, function) == FILE_FUNCTION, "assembly");
+_Static_assert(RW_COUNT_MAX == LX_MAX_RW_COUNT, "assembly");
+
+/* The byte of the run at pos, if n bytes from there lie in it; else NULL. */
+static inline uint8_t *
+run_at(const struct file *f, const struct run *r, uint64_t pos, uint64_t n)
+{
+	uint64_t offset = pos - r->first;
+
+	if (offset >= r->bytes || n > r->bytes - offset ||
+	    r->layout != __atomic_load_n(&f->info->layout, __ATOMIC_ACQUIRE) ||
+	    r->space != control()->space)
+		return NULL;
+	return r->at + offset;
+}
+
+/* The bytes that were moved meanwhile were the file's. */
+static inline bool
+run_held(const struct file *f)
+{
+	return !f->window->stale;
+}
+
+/* [pos, pos + n) becomes this call's part of the file. */
+static inline bool
+position_take(struct file *f, uint64_t pos, uint64_t n)
+{
+	return !f->shared || __atomic_compare_exchange_n(&f->shared->position, &pos, pos + n, false,
+							 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static inline int64_t
+position_end(struct file *f, uint64_t pos, uint64_t n, bool moved)
+{
+	uint64_t taken = pos + n;
+
+	if (!f->shared && moved)
+		f->position = pos + n;
+	if (moved)
+		return (int64_t)n;
+	if (f->shared)
+		__atomic_compare_exchange_n(&f->shared->position, &taken, pos, false,
+					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return LEAF_NOT;
+}
+
+static int64_t
+regular_read_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
+{
+	uint64_t pos = __atomic_load_n(file_position(f), __ATOMIC_RELAXED);
+	uint64_t left = __atomic_load_n(&f->info->size, __ATOMIC_ACQUIRE) - pos;
+	const uint8_t *from;
+
+	(void)fd;
+	/* At the end, or beyond it: not common. */
+	if (left - 1 >= INT64_MAX)
+		return LEAF_NOT;
+	if (n > left)
+		n = left;
+	from = run_at(f, &f->run[0], pos, n);
+	if (!from || !position_take(f, pos, n))
+		return LEAF_NOT;
+	return position_end(f, pos, n, !copy_out(at, from, n) && run_held(f));
+}
+
+static int64_t
+regular_write_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
+{
+	uint64_t pos = __atomic_load_n(file_position(f), __ATOMIC_RELAXED), end = pos + n;
+	uint64_t size = __atomic_load_n(&f->info->size, __ATOMIC_ACQUIRE);
+	uint8_t *to;
+
+	(void)fd;
+	if (pos > size || end > fd_table()->size_limit || (file_flags(f) & LX_O_APPEND) || !n)
+		return LEAF_NOT;
+	to = run_at(f, &f->run[1], pos, n);
+	if (!to || !position_take(f, pos, n))
+		return LEAF_NOT;
+	if (copy_in(to, at, n) || !run_held(f))
+		return position_end(f, pos, n, false);
+	while (size < end && !__atomic_compare_exchange_n(&f->info->size, &size, end, false,
+							  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		;
+	time_touch(f);
+	return position_end(f, pos, n, true);
+}
+
+void
+run_note(struct file *f, bool write, uint64_t first, uint64_t bytes, uint8_t *at)
+{
+	f->run[write] = (struct run){
+		.first = first,
+		.bytes = bytes,
+		.at = at,
+		.layout = f->window->layout,
+		.space = f->window->space,
+	};
+}
+
+void
+run_forget(struct file *f)
+{
+	f->run[0].bytes = f->run[1].bytes = 0;
+}
+
+/* ---- what is chosen when the file is made ---- */
+
+static void
+leaf_set(struct file *f, bool write, const char *leaf, leaf_function *function)
+{
+	f->leaf[write] = (uint64_t)(uintptr_t)leaf;
+	f->function[write] = function;
+}
+
+void
+leaf_choose(struct file *f)
+{
+	leaf_set(f, false, core_leaf_slow, NULL);
+	leaf_set(f, true, core_leaf_slow, NULL);
+	if (f->type == SVC_T_NULL && file_readable(f))
+		leaf_set(f, false, core_leaf_end, NULL);
+	if ((f->type == SVC_T_NULL || f->type == SVC_T_ZERO) && file_writable(f))
+		leaf_set(f, true, core_leaf_sink, NULL);
+	if (f->type == SVC_T_FILE && file_readable(f))
+		leaf_set(f, false, core_leaf_call, regular_read_leaf);
+	if (f->type == SVC_T_FILE && file_writable(f))
+		leaf_set(f, true, core_leaf_call, regular_write_leaf);
+	if (f->type == SVC_T_PIPE_READ && !f->host && file_readable(f))
+		leaf_set(f, false, core_leaf_call, pipe_read_leaf);
+	if (f->type == SVC_T_PIPE_WRITE && !f->host && file_writable(f))
+		leaf_set(f, true, core_leaf_call, pipe_write_leaf);
+}
