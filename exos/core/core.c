@@ -318,10 +318,28 @@ clear_out(uint64_t to, size_t n)
 	return core_clear((void *)to, n) ? -EFAULT : 0;
 }
 
+/* Index of the first zero of n bytes, or n. */
+static size_t
+zero_find(const char *s, size_t n)
+{
+	size_t i = 0;
+	uint64_t word, zeros;
+
+	for (; n - i >= 8; i += 8) {
+		memcpy(&word, s + i, 8);
+		zeros = (word - 0x0101010101010101ul) & ~word & 0x8080808080808080ul;
+		if (zeros)
+			return i + (size_t)__builtin_ctzll(zeros) / 8;
+	}
+	while (i < n && s[i])
+		i++;
+	return i;
+}
+
 int64_t
 copy_in_string(char *to, uint64_t from, size_t size)
 {
-	size_t done = 0;
+	size_t done = 0, length;
 
 	while (done < size) {
 		/* Up to the next page edge at a time, so that no byte behind the string is needed.
@@ -334,10 +352,9 @@ copy_in_string(char *to, uint64_t from, size_t size)
 			step = size - done;
 		if (copy_in(to + done, from + done, step))
 			return -EFAULT;
-		for (size_t i = 0; i < step; i++) {
-			if (to[done + i] == 0)
-				return (int64_t)(done + i);
-		}
+		length = zero_find(to + done, step);
+		if (length < step)
+			return (int64_t)(done + length);
 		done += step;
 	}
 	return -ENAMETOOLONG;

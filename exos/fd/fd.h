@@ -45,6 +45,8 @@ struct fd_table {
 	struct file *files;              /* all, for the fault handler and fork */
 	struct offset_page *offsets;
 	struct random_state *random;
+	struct park_table *parks; /* files closed lately; NULL until needed */
+	uint32_t lent;            /* not 0: a vfork child uses the parent's environment */
 };
 
 /* ---- what the process role provides ---- */
@@ -104,6 +106,7 @@ int64_t fd_write(int fd, uint64_t at, size_t n);
 int64_t file_read(struct file *f, struct io *io, const uint64_t *pos);
 int64_t file_write(struct file *f, struct io *io, const uint64_t *pos);
 int64_t file_seek(struct file *f, int64_t offset, int whence);
+void file_locked(struct file *f);         /* the service is asked for a lock on it */
 bool file_seekable(const struct file *f); /* pread and pwrite make sense; else -ESPIPE */
 int file_stat(struct file *f, struct fs_stat *out);
 int64_t file_getdents(struct file *f, uint64_t user, size_t size, bool old);
@@ -116,6 +119,9 @@ void file_poll_done(struct file *f); /* takes back what a noting file_poll left 
 /* The ring of a pipe between processes: header, data behind it, bytes of data.  -EINVAL: none. */
 int file_ring(const struct file *f, void **shared, void **data, uint32_t *bytes);
 int64_t file_pipe_size(const struct file *f); /* -EBADF: no pipe */
+
+/* What was closed and is kept for the next open of its name is closed at the service, too (park.c). */
+void park_flush(void);
 
 /* ---- for exec and memory mappings ---- */
 

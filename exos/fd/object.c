@@ -55,8 +55,8 @@ pipe_attach(struct file *f, const struct svc_opened *opened)
 	return 0;
 }
 
-static void
-list_add(struct file *f)
+void
+file_list(struct file *f)
 {
 	struct fd_table *t = fd_table();
 
@@ -67,8 +67,8 @@ list_add(struct file *f)
 	t->files = f;
 }
 
-static void
-list_remove(struct file *f)
+void
+file_unlist(struct file *f)
 {
 	if (f->prev)
 		f->prev->next = f->next;
@@ -103,7 +103,7 @@ file_create(const struct svc_opened *opened, uint32_t flags, struct file **out)
 		return err;
 	}
 	leaf_choose(f);
-	list_add(f);
+	file_list(f);
 	*out = f;
 	return 0;
 }
@@ -121,6 +121,19 @@ file_detach(struct file *f)
 		offset_page_put(f);
 }
 
+void
+file_free(struct file *f)
+{
+	file_detach(f);
+	core_free(f, sizeof(*f));
+}
+
+void
+file_locked(struct file *f)
+{
+	f->locked = true;
+}
+
 struct file *
 file_get(struct file *f)
 {
@@ -131,12 +144,13 @@ file_get(struct file *f)
 void
 file_put(struct file *f)
 {
-	if (--f->refs)
+	uint32_t obj = f->obj;
+
+	if (--f->refs || (f->park && park_close(f)))
 		return;
-	list_remove(f);
-	file_detach(f);
-	service(SVC_CLOSE, f->obj, 0, 0, 0);
-	core_free(f, sizeof(*f));
+	file_unlist(f);
+	file_free(f);
+	service(SVC_CLOSE, obj, 0, 0, 0);
 }
 
 uint32_t

@@ -79,6 +79,8 @@ struct file {
 	uint64_t position;
 	struct file_shared *shared;
 	uint64_t ino;
+	uint32_t park; /* its slot + 1, 0: none (park.c) */
+	bool locked;   /* the service was asked for locks on it */
 	union {
 		struct {
 			struct svc_file_info *info;
@@ -129,6 +131,12 @@ int64_t service(enum svc_op op, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 
 /* object.c */
 void offset_page_put(struct file *f);
+void file_list(struct file *f);
+void file_unlist(struct file *f);
+void file_free(struct file *f); /* what it has in this process; it is on no list */
+
+/* park.c */
+bool park_close(struct file *f); /* false: it must be closed at the service */
 
 /* leaf.c */
 void leaf_choose(struct file *f);

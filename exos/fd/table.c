@@ -161,6 +161,7 @@ fd_exec(void)
 {
 	struct fd_table *t = fd_table();
 
+	park_flush();
 	for (uint32_t i = 0; i < FD_MAX / 64; i++)
 		for (uint64_t word = t->used[i]; word; word &= word - 1) {
 			uint32_t fd = i * 64 + (uint32_t)__builtin_ctzll(word);
@@ -188,6 +189,7 @@ fd_lend(struct fd_table *saved)
 {
 	struct fd_table *t = fd_table();
 
+	park_flush();
 	*saved = *t;
 	if (t->more) {
 		saved->more = core_alloc(t->more_count * sizeof(*t->more));
@@ -202,12 +204,14 @@ fd_lend(struct fd_table *saved)
 			file_get(entry_file(*entry_at(t, fd)));
 		}
 	}
+	t->lent++;
 	return 0;
 }
 
 void
 fd_lend_end(struct fd_table *saved)
 {
+	fd_table()->lent--;
 	table_put(saved);
 }
 
@@ -224,6 +228,7 @@ fd_lend_return(struct fd_table *saved)
 	t->limit = saved->limit;
 	t->umask = saved->umask;
 	t->size_limit = saved->size_limit;
+	t->lent = saved->lent;
 }
 
 int

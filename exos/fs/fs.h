@@ -225,6 +225,8 @@ int fs_lookup(struct fs *fs, const struct fs_cred *cred, const struct fs_path *p
  */
 int fs_open(struct fs *fs, const struct fs_cred *cred, const struct fs_path *path, unsigned flags,
 	    uint32_t mode, struct fs_inode **out);
+/* Whether the path of the latest call that had one led through a synthetic tree. */
+bool fs_walked_synth(const struct fs *fs);
 /* The absolute path of a directory, terminated; returns its length with the NUL, as getcwd(2).
  * -ERANGE: does not fit. -ENOENT: the directory was removed. -ENOTDIR. */
 int fs_getcwd(struct fs *fs, struct fs_inode *dir, char *buf, size_t size);

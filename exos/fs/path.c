@@ -34,6 +34,8 @@ walk_move(struct fs_walk *walk, struct fs_inode *dir)
 {
 	fs_close(walk->fs, walk->dir);
 	walk->dir = dir;
+	if (dir && dir->synth)
+		walk->fs->synthetic = true;
 }
 
 void
@@ -64,6 +66,7 @@ walk_start(struct fs_walk *walk, struct fs *fs, const struct fs_cred *cred,
 	walk->fs = fs;
 	walk->cred = cred;
 	walk->dir = inode_ref(from);
+	fs->synthetic = from->synth != NULL;
 	walk->slash = false;
 	walk->links = 0;
 	walk->depth = 1;
@@ -284,6 +287,12 @@ fs_lookup(struct fs *fs, const struct fs_cred *cred, const struct fs_path *path,
 	}
 	walk_end(&walk);
 	return err;
+}
+
+bool
+fs_walked_synth(const struct fs *fs)
+{
+	return fs->synthetic;
 }
 
 /* Whether the name that the walk ended at may be made: 0 if it is free and the directory writable.

@@ -152,6 +152,7 @@ struct fs {
 	uint64_t hash_mask; /* of names, 54 bits; tests narrow it to force collisions */
 	uint32_t generation;
 	uint32_t devs;
+	bool synthetic; /* the latest walk was in a synthetic tree */
 	struct fs_inode *root;
 	struct fs_mount *mounts;
 	/* id -> inode pointer, or tagged number of the next free id */

@@ -20,6 +20,7 @@ lock_service(struct file *f, uint32_t flags, uint64_t start, uint64_t end, struc
 
 		*answer = (struct svc){
 			.op = SVC_LOCK, .a = file_object(f), .b = flags, .c = start, .d = end};
+		file_locked(f);
 		result = svc_call(answer);
 		if (result != -EAGAIN || !(flags & SVC_LOCK_WAIT))
 			return result;

@@ -7,6 +7,7 @@
  */
 #include "exos/linux/path.h"
 
+#include "exos/fd/park.h"
 #include "exos/linux/call.h"
 #include "exos/linux/calls.h"
 
@@ -22,6 +23,7 @@ path_take(struct path *path, uint64_t user)
 	int64_t n = copy_in_string(path->text, user, sizeof(path->text));
 
 	path->length = n < 0 ? 0 : (size_t)n;
+	memset(path->text + path->length, 0, 8 - path->length % 8);
 	return n < 0 ? n : 0;
 }
 
@@ -84,9 +86,12 @@ place_call(uint32_t op, const struct place *place, uint64_t c, uint64_t d, uint6
 
 /* ---- open ---- */
 
-/* Asks the service until it does not answer that the other end of a fifo is missing. */
+/*
+ * Asks the service until it does not answer that the other end of a fifo is missing.  drop: an object that it is
+ * to close first, 0: none.
+ */
 static int64_t
-open_ask(const struct path *path, int dirfd, uint32_t flags, uint32_t mode)
+open_ask(const struct path *path, int dirfd, uint32_t flags, uint32_t mode, uint32_t drop)
 {
 	struct svc cancel = {.op = SVC_OPEN, .a = SVC_CWD};
 	struct place place;
@@ -98,7 +103,8 @@ open_ask(const struct path *path, int dirfd, uint32_t flags, uint32_t mode)
 		got = path_place(&place, path, dirfd, 0, 0);
 		if (got)
 			return got;
-		got = place_call(SVC_OPEN, &place, flags, mode, 0);
+		got = place_call(SVC_OPEN, &place, flags, mode, drop);
+		drop = 0;
 		if (got != -EAGAIN || (flags & LX_O_NONBLOCK))
 			return got;
 		if (process_block(seen, AEGIS_NEVER) == -LX_ERESTARTSYS) {
@@ -108,10 +114,42 @@ open_ask(const struct path *path, int dirfd, uint32_t flags, uint32_t mode)
 	}
 }
 
+/* Only to be read, from a place that only this process changes. */
+static bool
+open_simple(int dirfd, const struct path *path, uint32_t flags)
+{
+	return !(flags & ~(uint32_t)(LX_O_CLOEXEC | LX_O_NOCTTY | LX_O_LARGEFILE)) &&
+	       path->length && (path->text[0] == '/' || dirfd == LX_AT_FDCWD);
+}
+
+/* The file is open, with one reference. */
+static int64_t
+open_file(int dirfd, const struct path *path, uint32_t flags, uint32_t mode, struct file **f)
+{
+	bool simple = open_simple(dirfd, path, flags);
+	struct park_open park = {0};
+	struct svc_opened opened;
+	int64_t got;
+
+	if (simple) {
+		*f = park_open(path->text, (uint32_t)path->length, &park);
+		if (*f)
+			return 0;
+	}
+	got = open_ask(path, dirfd, flags, mode, park.close);
+	if (got < 0)
+		return got;
+	memcpy(&opened, (const void *)EXOS_MSG, sizeof(opened));
+	flags |= flags & LX_O_PATH ? 0 : LX_O_LARGEFILE;
+	got = file_create(&opened, flags & ~(uint32_t)OPEN_ONCE, f);
+	if (!got && simple && opened.steady)
+		park_opened(*f, path->text, (uint32_t)path->length, &park);
+	return got;
+}
+
 static int64_t
 open_path(int dirfd, const struct path *path, uint32_t flags, uint32_t mode)
 {
-	struct svc_opened opened;
 	struct file *f;
 	int fd = fd_free(0);
 	int64_t got;
@@ -123,12 +161,7 @@ open_path(int dirfd, const struct path *path, uint32_t flags, uint32_t mode)
 	if ((flags & LX_O_TMPFILE) == LX_O_TMPFILE && (flags & LX_O_ACCMODE) == LX_O_RDONLY)
 		return -EINVAL;
 	mode = mode & 07777 & ~fd_table()->umask;
-	got = open_ask(path, dirfd, flags, mode);
-	if (got < 0)
-		return got;
-	memcpy(&opened, (const void *)EXOS_MSG, sizeof(opened));
-	flags |= flags & LX_O_PATH ? 0 : LX_O_LARGEFILE;
-	got = file_create(&opened, flags & ~(uint32_t)OPEN_ONCE, &f);
+	got = open_file(dirfd, path, flags, mode, &f);
 	if (got)
 		return got;
 	got = fd_install(fd, f, (flags & LX_O_CLOEXEC) != 0);

@@ -106,6 +106,7 @@ op_setids(struct service *sv, struct proc *p, struct svc *s)
 		result = groups_write(p, s);
 	if (!result && s->a == SVC_UID)
 		name_follow(sv, p);
+	p->mail->names++;
 	proc_mail(sv, p);
 	return result;
 }

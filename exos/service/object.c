@@ -63,6 +63,8 @@ object_new(struct service *sv, struct proc *p, struct object **out)
 	struct object **chunk;
 	struct object *o;
 
+	if (sv->object_count == OBJ_MAX)
+		parked_close(sv, NULL);
 	for (uint32_t tries = 0;; tries++, index = (index + 1) % OBJ_MAX) {
 		if (tries == OBJ_MAX)
 			return -ENFILE;
@@ -188,15 +190,62 @@ object_drop_all(struct service *sv, struct proc *p)
 	}
 }
 
+/*
+ * Closes what processes have parked, of this file or (NULL) all of it.  Who lent its environment, and whom
+ * it was lent to, have parked nothing.
+ */
+void
+parked_close(struct service *sv, const struct sfile *file)
+{
+	for (struct proc *p = sv->all; p; p = p->next) {
+		uint32_t *word = p->msg ? SVC_TAIL(p->msg)->parked : NULL;
+
+		if (!word || proc_over(p) || p->lender || p->borrower)
+			continue;
+		for (uint32_t i = 0; i < SVC_PARKED; i++) {
+			uint32_t id = __atomic_load_n(&word[i], __ATOMIC_SEQ_CST);
+			struct object *o = object_find(sv, p, id);
+
+			if (o && (!file || (o->type == SVC_T_FILE && o->file == file)) &&
+			    __atomic_compare_exchange_n(&word[i], &id, 0, false, __ATOMIC_SEQ_CST,
+							__ATOMIC_RELAXED))
+				object_drop(sv, p, o);
+		}
+	}
+}
+
+static bool
+parked_any(const struct proc *p)
+{
+	uint32_t any = 0;
+
+	for (uint32_t i = 0; i < SVC_PARKED; i++)
+		any |= __atomic_load_n(&SVC_TAIL(p->msg)->parked[i], __ATOMIC_RELAXED);
+	return any;
+}
+
+static bool
+parked_find(const struct proc *p, uint32_t id)
+{
+	for (uint32_t i = 0; i < SVC_PARKED; i++) {
+		if (__atomic_load_n(&SVC_TAIL(p->msg)->parked[i], __ATOMIC_RELAXED) == id)
+			return true;
+	}
+	return false;
+}
+
 void
 object_clone_all(struct service *sv, struct proc *from, struct proc *to)
 {
+	bool parked = parked_any(from);
+
 	for (uint32_t w = 0; w < OBJ_WORDS; w++) {
 		for (uint64_t bits = from->held[w]; bits; bits &= bits - 1) {
 			struct object *o = object_at(sv, w * 64 + (uint32_t)__builtin_ctzll(bits));
 
-			/* An open under way is the opener's alone. */
-			if (object_id(sv, o) == from->opening)
+			/* An open under way is the opener's alone, and so is what it has parked. */
+			if (object_id(sv, o) == from->opening ||
+			    (parked && parked_find(from, object_id(sv, o))))
 				continue;
 			o->refs++;
 			to->held[w] |= bits & -bits;
@@ -339,8 +388,11 @@ op_open(struct service *sv, struct proc *p, struct svc *s)
 	struct svc_opened opened;
 	struct object *o = NULL;
 	struct fs_path path;
+	bool steady = false;
 	int64_t result;
 
+	if (s->e && (o = object_find(sv, p, s->e)))
+		object_drop(sv, p, o);
 	if (!s->b) {
 		fifo_cancel(sv, p);
 		return -ENOENT;
@@ -357,6 +409,7 @@ op_open(struct service *sv, struct proc *p, struct svc *s)
 		result = fs_open(sv->fs, &p->cred, &path, flags, (uint32_t)s->d & 07777, &inode);
 	if (result)
 		return result;
+	steady = !fs_walked_synth(sv->fs);
 	if (flags & LX_O_TRUNC && !(flags & LX_O_PATH))
 		sfile_refresh(sv, inode);
 	result = object_open(sv, p, inode, flags, &o);
@@ -366,6 +419,7 @@ op_open(struct service *sv, struct proc *p, struct svc *s)
 		object_drop(sv, p, o);
 		return -ENOMEM;
 	}
+	opened.steady = steady;
 	memcpy(p->msg, &opened, sizeof(opened));
 	return result;
 }

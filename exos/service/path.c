@@ -100,6 +100,25 @@ path_absolute(struct service *sv, struct proc *p, char *to)
 	return at + (int64_t)len;
 }
 
+/*
+ * A name has gone or moved, or somebody may do more or less than before: names that processes remember may lead
+ * elsewhere.  Nobody keeps by a parked file what has no name any more.
+ */
+static void
+names_changed(struct service *sv, const struct fs_inode *inode)
+{
+	struct sfile *file = inode ? sfile_find(inode) : NULL;
+	struct fs_stat st;
+
+	for (struct proc *p = sv->all; p; p = p->next) {
+		if (p->mail)
+			__atomic_fetch_add(&p->mail->names, 1, __ATOMIC_SEQ_CST);
+	}
+	if (file && file->info && !fs_stat(sv->fs, (struct fs_inode *)(uintptr_t)inode, &st) &&
+	    !st.nlink)
+		parked_close(sv, file);
+}
+
 static unsigned
 follow(uint64_t at_flags)
 {
@@ -234,6 +253,7 @@ path_chdir(struct service *sv, struct proc *p, struct svc *s)
 	}
 	fs_close(sv->fs, p->cwd);
 	p->cwd = inode;
+	p->mail->names++;
 	return 0;
 }
 
@@ -310,16 +330,21 @@ path_unlink(struct service *sv, struct proc *p, struct svc *s)
 	err = path_get(sv, p, s->a, s->b, 0, &path);
 	if (err)
 		return err;
-	if (s->c)
-		return fs_rmdir(sv->fs, &p->cred, &path);
+	if (s->c) {
+		err = fs_rmdir(sv->fs, &p->cred, &path);
+		if (!err)
+			names_changed(sv, NULL);
+		return err;
+	}
 	if (fs_lookup(sv->fs, &p->cred, &path, 0, &inode))
 		inode = NULL;
 	err = fs_unlink(sv->fs, &p->cred, &path);
-	if (inode) {
-		if (!err)
-			sfile_refresh(sv, inode);
+	if (!err && inode)
+		sfile_refresh(sv, inode);
+	if (!err)
+		names_changed(sv, inode);
+	if (inode)
 		fs_close(sv->fs, inode);
-	}
 	return err;
 }
 
@@ -340,11 +365,12 @@ path_rename(struct service *sv, struct proc *p, struct svc *s)
 	if (fs_lookup(sv->fs, &p->cred, &to, 0, &target))
 		target = NULL;
 	err = fs_rename(sv->fs, &p->cred, &from, &to, (unsigned)s->e);
-	if (target) {
-		if (!err)
-			sfile_refresh(sv, target);
+	if (!err && target)
+		sfile_refresh(sv, target);
+	if (!err)
+		names_changed(sv, target);
+	if (target)
 		fs_close(sv->fs, target);
-	}
 	return err;
 }
 
@@ -441,6 +467,8 @@ path_change(struct service *sv, struct proc *p, struct svc *s)
 	err = change(sv, p, s, inode);
 	if (!err)
 		sfile_refresh(sv, inode);
+	if (!err && (s->op == SVC_CHMOD || s->op == SVC_CHOWN))
+		names_changed(sv, NULL);
 	fs_close(sv->fs, inode);
 	return err;
 }

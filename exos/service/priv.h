@@ -328,6 +328,7 @@ int64_t object_new(struct service *sv, struct proc *p, struct object **out);
 struct object *object_find(struct service *sv, const struct proc *p, uint64_t id);
 uint32_t object_id(struct service *sv, const struct object *o);
 void object_drop(struct service *sv, struct proc *p, struct object *o);
+void parked_close(struct service *sv, const struct sfile *file);
 void object_drop_all(struct service *sv, struct proc *p);
 void object_clone_all(struct service *sv, struct proc *from, struct proc *to);
 /* Gives p the frames of o and fills *out. */

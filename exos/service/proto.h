@@ -33,8 +33,8 @@ int64_t svc_call(struct svc *s);
 enum svc_op {
 	SVC_NONE,
 	/* ---- files ---- */
-	SVC_OPEN,   /* a=dir b=path length c=open flags (Linux) d=mode (umask applied); out: struct
-			   svc_opened at MSG; result obj */
+	SVC_OPEN, /* a=dir b=path length c=open flags (Linux) d=mode (umask applied) e=object to close
+			   before, 0: none; out: struct svc_opened at MSG; result obj */
 	SVC_CLOSE,  /* a=obj: this process has no descriptor for it any more */
 	SVC_STAT,   /* a=dir b=length (0: the object itself) c=AT_ flags; struct fs_stat at MSG */
 	SVC_MAP,    /* a=obj b=first page c=count (<= 1024) d=1 for writing; result: pages answered;
@@ -134,6 +134,19 @@ struct svc_sizes {
 _Static_assert(SVC_MSG_BYTES + sizeof(struct svc_sizes) <= EXOS_MSG_PAGES * 4096u,
 	       "behind the messages");
 
+/*
+ * And which objects it has closed as far as the program goes (exos/fd/park.c).  Who exchanges a number for 0 has
+ * the object: the process, or the service, which then closes it.  A number that is no object of the process is
+ * nothing to the service.
+ */
+#define SVC_PARKED 8u
+struct svc_tail {
+	struct svc_sizes sizes;
+	uint32_t parked[SVC_PARKED];
+};
+_Static_assert(sizeof(struct svc_tail) <= 64, "behind the message");
+#define SVC_TAIL(msg) ((struct svc_tail *)((uintptr_t)(msg) + SVC_MSG_BYTES))
+
 #define SVC_FORK_VFORK (1u << 0) /* the parent waits until the child calls exec or ends */
 /*
  * And lends it environment, space and message pages until then: the caller is the child from the answer
@@ -182,7 +195,7 @@ struct svc_opened {
 	uint32_t ring_pages;
 	uint32_t host; /* pipes: 1 = the other end is the host */
 	uint32_t frames[17];
-	uint32_t reserved;
+	uint32_t steady; /* 1: the name leads there as long as mail->names does not change */
 };
 
 /* Shared by those who have the file open; one frame an inode while it is open. Untrusted. */
@@ -202,7 +215,10 @@ struct mail {
 	uint32_t service_env;
 	uint32_t uid, euid, gid, egid;
 	uint32_t umask;
-	uint32_t raised_count;        /* changes with every signal */
+	uint32_t raised_count; /* changes with every signal */
+	/* Changes whenever what a name leads this process to may have: a name goes or moves, a mode or owner is
+	 * changed, the process goes elsewhere or becomes another user's. */
+	uint64_t names;
 	uint8_t raised[MAIL_SIGNALS]; /* counts, modulo 256 */
 	uint8_t reserved[7];
 	struct {

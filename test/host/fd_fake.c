@@ -576,6 +576,7 @@ fake_boot(void)
 	}
 	fixed_map(EXOS_ARENA, EXOS_ARENA_END - EXOS_ARENA, PROT_NONE);
 	fixed_map(EXOS_ENVPAGE, 4096, PROT_READ);
+	fixed_map(EXOS_MAIL, 4096, PROT_READ | PROT_WRITE);
 	fixed_map(EXOS_MSG, EXOS_MSG_PAGES * 4096, PROT_READ | PROT_WRITE);
 	world->next_env = 1;
 	world->next_frame = 1;

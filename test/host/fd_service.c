@@ -35,7 +35,7 @@ fake_file(const char *name)
 static int64_t
 object_new(uint32_t type, uint32_t flags)
 {
-	for (uint32_t i = 0; i < FAKE_OBJECTS; i++) {
+	for (uint32_t i = 1; i < FAKE_OBJECTS; i++) {
 		if (world->objects[i].refs)
 			continue;
 		world->objects[i] = (struct fake_object){.refs = 1, .type = type, .flags = flags};
@@ -92,6 +92,8 @@ file_cut(struct fake_inode *inode, uint64_t size)
 	info->size = size;
 }
 
+static int64_t op_close(const struct svc *s);
+
 static int64_t
 op_open(const struct svc *s)
 {
@@ -100,6 +102,8 @@ op_open(const struct svc *s)
 	uint32_t type;
 	int64_t obj;
 
+	if (s->e)
+		op_close(&(struct svc){.a = s->e});
 	memcpy(name, MSG, s->b < 63 ? s->b : 63);
 	if (!strcmp(name, "/missing"))
 		return -ENOENT;
@@ -109,7 +113,8 @@ op_open(const struct svc *s)
 	obj = object_new(type, (uint32_t)s->c);
 	if (obj < 0)
 		return obj;
-	out = (struct svc_opened){.obj = (uint32_t)obj, .type = type, .flags = (uint32_t)s->c};
+	out = (struct svc_opened){
+		.obj = (uint32_t)obj, .type = type, .flags = (uint32_t)s->c, .steady = 1};
 	if (type == SVC_T_FILE) {
 		struct fake_inode *inode = fake_file(name);
 

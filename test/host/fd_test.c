@@ -387,6 +387,7 @@ test_fork(void)
 	fd = file_open("/append", LX_O_RDONLY);
 	check(records_whole(fd, 4, 2000), "and nothing is lost");
 	SYS(close, (uint64_t)fd);
+	park_flush();
 	check(!fake_objects() && !fake_blocks && !fd_table()->offsets && !fd_table()->files,
 	      "nothing is left");
 }
@@ -450,6 +451,105 @@ test_full_arena(void)
 	fake_arena_left(FAKE_ARENA);
 }
 
+/* Opens a name for reading, reads a byte and closes it; how many calls of the service that took. */
+static uint64_t
+visit(const char *name)
+{
+	uint64_t before = fake_service_calls();
+	int fd = file_open(name, LX_O_RDONLY);
+	uint8_t byte = 0;
+	bool good = fd >= 0 && SYS(lseek, (uint64_t)fd, 0, LX_SEEK_CUR) == 0 &&
+		    SYS(read, (uint64_t)fd, P(&byte), 1) == 1 && byte == pattern(0) &&
+		    SYS(fcntl, (uint64_t)fd, LX_F_GETFL) == (LX_O_RDONLY | LX_O_LARGEFILE);
+
+	SYS(fcntl, (uint64_t)fd, LX_F_SETFL, LX_O_NONBLOCK);
+	SYS(close, (uint64_t)fd);
+	return good ? fake_service_calls() - before : UINT64_MAX;
+}
+
+static void
+park_file(const char *name)
+{
+	int fd = file_open(name, LX_O_CREAT | LX_O_RDWR);
+	uint8_t byte = pattern(0);
+
+	SYS(write, (uint64_t)fd, P(&byte), 1);
+	SYS(close, (uint64_t)fd);
+}
+
+static void
+test_park(void)
+{
+	uint32_t *words = SVC_TAIL(EXOS_MSG)->parked;
+	struct mail *mail = (struct mail *)EXOS_MAIL;
+	char name[] = "/p0";
+	bool good = true;
+
+	for (; name[2] < '0' + 10; name[2]++)
+		park_file(name);
+	park_flush();
+	check(!fake_objects(), "nothing open before");
+	check(visit("/p0") == 2 && visit("/p0") == 0 && visit("/p0") == 0,
+	      "the second open of a name and its close make no call");
+	check(fake_objects() == 1 && !fd_table()->files,
+	      "the object stays, the file is on no list");
+	mail->names++;
+	check(visit("/p0") == 2 && fake_objects() == 1, "names changed: looked up anew");
+	check(visit("/p0") == 0, "and kept again");
+
+	/* The service closed it. */
+	for (uint32_t i = 0; i < SVC_PARKED; i++) {
+		if (words[i])
+			svc_call(&(struct svc){.op = SVC_CLOSE, .a = words[i]});
+		words[i] = 0;
+	}
+	check(!fake_objects() && visit("/p0") == 2 && visit("/p0") == 0, "closed by the service");
+
+	for (int round = 0; round < 3; round++) {
+		for (name[2] = '0'; name[2] < '0' + 10; name[2]++)
+			good &= visit(name) <= 2;
+	}
+	check(good && fake_objects() == SVC_PARKED, "more names than slots");
+	park_flush();
+	check(!fake_objects(), "all given up");
+}
+
+static void
+test_park_not(void)
+{
+	struct mail *mail = (struct mail *)EXOS_MAIL;
+	struct lx_flock lock = {.l_type = LX_F_RDLCK};
+	int fd = file_open("/p0", LX_O_RDONLY), other;
+
+	/* Two descriptions of one name at the same time. */
+	other = file_open("/p0", LX_O_RDONLY);
+	SYS(lseek, (uint64_t)fd, 1, LX_SEEK_SET);
+	check(fake_objects() == 2 && SYS(lseek, (uint64_t)other, 0, LX_SEEK_CUR) == 0,
+	      "two descriptions have two objects");
+	SYS(close, (uint64_t)fd);
+	SYS(close, (uint64_t)other);
+	check(fake_objects() == 1, "one is kept");
+	park_flush();
+
+	fd = file_open("/p0", LX_O_RDONLY);
+	SYS(fcntl, (uint64_t)fd, LX_F_OFD_SETLK, P(&lock));
+	SYS(close, (uint64_t)fd);
+	check(!fake_objects(), "a lock ends with its description");
+	fd = file_open("/p0", LX_O_RDONLY);
+	fd_fork();
+	SYS(close, (uint64_t)fd);
+	check(!fake_objects(), "what is shared is not kept");
+	fd = file_open("/p0", LX_O_RDWR);
+	SYS(close, (uint64_t)fd);
+	fd = file_open("/dev/zero", LX_O_RDONLY);
+	SYS(close, (uint64_t)fd);
+	check(!fake_objects(), "nor what may be written, nor devices");
+	fd = file_open("/p0", LX_O_RDONLY);
+	mail->names++;
+	SYS(close, (uint64_t)fd);
+	check(!fake_objects(), "nor what was opened before names changed");
+}
+
 /* A bit of everything; only its not breaking counts. */
 static void
 scenario(void)
@@ -482,6 +582,7 @@ test_failures(void)
 		fake_fail_at = n;
 		scenario();
 		fake_fail_at = 0;
+		park_flush();
 		if (fd_table()->more)
 			core_free(fd_table()->more, 1);
 		good &= !fake_objects() && !fd_table()->files && !fake_blocks;
@@ -506,6 +607,8 @@ main(void)
 	test_fork();
 	test_untrusted();
 	test_full_arena();
+	test_park();
+	test_park_not();
 	test_failures();
 	return check_done();
 }
