@@ -125,14 +125,12 @@ enum svc_op {
  * The message pages hold so much of an argument or answer; behind it a process says how big it is, for /proc,
  * and which pages it wrote since it was forked, for its parent's next fork: nothing rests on either.
  */
-#define SVC_MSG_BYTES (EXOS_MSG_PAGES * 4096u - 64u)
+#define SVC_MSG_BYTES (EXOS_MSG_PAGES * 4096u - 128u)
 #define SVC_HOT       4u
 struct svc_sizes {
 	uint64_t virtual, resident; /* bytes; pages */
 	uint64_t hot[SVC_HOT];      /* addresses; 0: none */
 };
-_Static_assert(SVC_MSG_BYTES + sizeof(struct svc_sizes) <= EXOS_MSG_PAGES * 4096u,
-	       "behind the messages");
 
 /*
  * And which objects it has closed as far as the program goes (exos/fd/park.c).  Who exchanges a number for 0 has
@@ -144,7 +142,8 @@ struct svc_tail {
 	struct svc_sizes sizes;
 	uint32_t parked[SVC_PARKED];
 };
-_Static_assert(sizeof(struct svc_tail) <= 64, "behind the message");
+_Static_assert(SVC_MSG_BYTES + sizeof(struct svc_tail) <= EXOS_MSG_PAGES * 4096u,
+	       "behind the messages");
 #define SVC_TAIL(msg) ((struct svc_tail *)((uintptr_t)(msg) + SVC_MSG_BYTES))
 
 #define SVC_FORK_VFORK (1u << 0) /* the parent waits until the child calls exec or ends */
