@@ -305,7 +305,7 @@ struct env {
 	uint32_t pkru;
 	uint32_t cpu;  /* that runs it or will */
 	uint64_t root; /* of space: physical address */
-	struct {       /* as pct.c found it at gate_epoch; any other epoch: look again */
+	struct way {   /* as pct.c found it at gate_epoch; any other epoch: look again */
 		uint64_t epoch;
 		struct lock *lock;
 		struct env *target;

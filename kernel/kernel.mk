@@ -69,9 +69,11 @@ $(K)/%.S.o: %.S kernel/kernel.mk $(K)/offsets.h
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -I$(K) -MMD -MP -c -o $@ $<
 
-$(K)/offsets.h: kernel/x86/offsets.c $(wildcard kernel/*.h kernel/x86/*.h include/aegis/*) kernel/kernel.mk
+$(K)/offsets.h: kernel/x86/offsets.c kernel/x86/entry.S $(wildcard kernel/*.h kernel/x86/*.h include/aegis/*) \
+	tools/offsets kernel/kernel.mk
 	@mkdir -p $(@D)
-	$(CC) $(KERNEL_CFLAGS) -g0 -S -o $(K)/offsets.s $<
+	@tools/offsets $< kernel/x86/entry.S kernel/x86/asm.h >$(K)/members.h
+	$(CC) $(KERNEL_CFLAGS) -I$(K) -g0 -S -o $(K)/offsets.s $<
 	@sed -n 's/.*\.ascii[[:space:]]*"->\([^"]*\)".*/#define \1/p' $(K)/offsets.s >$@
 
 # The runtimes are not their own subject.
