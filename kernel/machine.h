@@ -35,15 +35,14 @@ struct regs {
 #ifdef KERNEL_X86
 #include "x86/inline.h" /* those that must cost no call */
 #else
-void *machine_frame(uint32_t pfn);                     /* frame's first byte */
-void machine_frame_clear(uint32_t pfn);                /* fill with zeros */
-void machine_frame_poison(uint32_t pfn, bool is_free); /* to touch a free frame is a mistake */
-void machine_tlb_flush_page(uint64_t va);              /* on this processor */
-void machine_tlb_flush_all(void);    /* on this processor, everything of user space */
-uint64_t machine_pte_nx(void);       /* AEGIS_PTE_NX, or 0 where the processor has none */
-uint32_t machine_cpu(void);          /* number of this processor, 0 .. machine_cpus() - 1 */
-void *machine_local(void);           /* a word of this processor's own, NULL at first */
-void machine_set_local(void *local); /* user mode runs with a struct env there */
+void *machine_frame(uint32_t pfn);        /* frame's first byte */
+void machine_frame_clear(uint32_t pfn);   /* fill with zeros */
+void machine_tlb_flush_page(uint64_t va); /* on this processor */
+void machine_tlb_flush_all(void);         /* on this processor, everything of user space */
+uint64_t machine_pte_nx(void);            /* AEGIS_PTE_NX, or 0 where the processor has none */
+uint32_t machine_cpu(void);               /* number of this processor, 0 .. machine_cpus() - 1 */
+void *machine_local(void);                /* a word of this processor's own, NULL at first */
+void machine_set_local(void *local);      /* user mode runs with a struct env there */
 /* The environment that called, or sent to, the running one without C; NULL: nobody (pct_settle). */
 void *machine_caller(void);
 void *machine_sender(void);

@@ -16,7 +16,7 @@ size_t strlen(const char *s);
 
 /*
  * Writes at most `size` bytes, the last a zero, and answers the length without it.  Conversions:
- * %s %u %d %x, numbers with a width, a leading 0, and l for 64 bits.  Anything else ends the text.
+ * %s %u %x, numbers with a width, a leading 0, and l for 64 bits.  Anything else ends the text.
  */
 size_t print_to(char *to, size_t size, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

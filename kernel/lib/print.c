@@ -63,12 +63,6 @@ print_format(char *to, size_t size, const char *format, va_list args)
 		if (*p == 's') {
 			for (const char *s = va_arg(args, const char *); s && *s; s++)
 				put(&o, *s);
-		} else if (*p == 'd') {
-			int64_t v = wide ? va_arg(args, int64_t) : va_arg(args, int);
-
-			if (v < 0)
-				put(&o, '-');
-			put_number(&o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, width, fill);
 		} else if (*p == 'u' || *p == 'x') {
 			uint64_t v = wide ? va_arg(args, uint64_t) : va_arg(args, unsigned);
 

@@ -86,17 +86,6 @@ machine_frame_clear(uint32_t pfn)
 	__asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ul) : "memory");
 }
 
-#ifdef KERNEL_KASAN
-void machine_frame_poison(uint32_t pfn, bool is_free);
-#else
-static inline void
-machine_frame_poison(uint32_t pfn, bool is_free)
-{
-	(void)pfn;
-	(void)is_free;
-}
-#endif
-
 static inline void
 machine_relax(void)
 {

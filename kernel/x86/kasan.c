@@ -6,9 +6,9 @@
  * so many, negative none.  It lies at (address >> 3) + SHADOW, which the compiler computes inline.
  *
  *   kernel's image   shadow pages of its own, in the image, from the first function on: gaps
- * between variables, and stacks memory           shadow of its own: frames that are free
- * (machine_frame_poison) all else         one page of zeros: device registers, nothing is known
- * about them
+ *                    between variables, and stacks
+ *   memory           shadow of its own, all of it good
+ *   all else         one page of zeros: device registers, nothing is known about them
  *
  * User addresses have no shadow: the kernel never uses one, and a null pointer faults in the
  * shadow.
@@ -23,7 +23,6 @@
 #define SLOT_IMAGE   (IMAGE_SHADOW >> 39 & 511)
 #define FLAGS        (AEGIS_PTE_PRESENT | AEGIS_PTE_ACCESSED | AEGIS_PTE_DIRTY)
 #define WRITABLE     (FLAGS | AEGIS_PTE_WRITE)
-#define POISON_FREE  0xfd
 #define POISON_GAP   0xf9
 #define POISON_SCOPE 0xf8
 
@@ -100,12 +99,6 @@ shadow_set(uint64_t address, uint64_t size, uint8_t value)
 		((volatile uint8_t *)shadow)[i] = value;
 	if (size & 7)
 		shadow[size >> 3] = value ? value : (uint8_t)(size & 7);
-}
-
-void
-machine_frame_poison(uint32_t pfn, bool is_free)
-{
-	shadow_set((uint64_t)machine_frame(pfn), PAGE, is_free ? POISON_FREE : 0);
 }
 
 /* ---- what the compiler calls ---- */

@@ -140,7 +140,9 @@ processor_start(uint32_t apic, uint64_t page)
 	while (atomic_load(&arrival) != WAITING)
 		machine_relax();
 	if (clock_skew)
-		log_print("smp: the TSC of processor %u was %ld ticks ahead\n", cpu, clock_skew);
+		log_print("smp: the TSC of processor %u was %s%lu ticks ahead\n", cpu,
+			  clock_skew < 0 ? "-" : "",
+			  (uint64_t)(clock_skew < 0 ? -clock_skew : clock_skew));
 	x86_cpus++;
 	return true;
 }

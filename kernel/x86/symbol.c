@@ -20,20 +20,14 @@ const char *
 symbol_find(uint64_t address, uint64_t *offset)
 {
 	uint64_t at = address - (uint64_t)image_start;
-	uint32_t low = 0, high = symbol_count;
+	uint32_t n = 0;
 
 	if (address < (uint64_t)image_start || address >= (uint64_t)text_end)
 		return NULL;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (symbol_table[middle].offset <= at)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (!low)
+	while (n < symbol_count && symbol_table[n].offset <= at)
+		n++;
+	if (!n)
 		return NULL;
-	*offset = at - symbol_table[low - 1].offset;
-	return symbol_names + symbol_table[low - 1].name;
+	*offset = at - symbol_table[n - 1].offset;
+	return symbol_names + symbol_table[n - 1].name;
 }
