@@ -7,7 +7,9 @@
  * 1. A posted frame has one reference of its own (frame.refs), so that it cannot change owner while
  *    the device may access it, even across its poster's death; chan_done drops it.
  * 2. Posts complete in order for the claimer: done[q] is the number of leading posts that completed.
- * 3. A slot is reused only after its completion: posted[q] - done[q] <= AEGIS_CHAN_SLOTS.
+ * 3. The device is not believed: completions of slots that are not under way are ignored, and a length
+ *    is cut to what was posted.
+ * 4. A slot is reused only after its completion: posted[q] - done[q] <= AEGIS_CHAN_SLOTS.
  *
  * Lock: chan_lock, inside the environment's and the space's lock.  Exposed: the channel page, readable
  * by the claimer.  Revoked: with the claimer; buffers under way stay pinned until the device is done.
@@ -15,7 +17,7 @@
 #include "kernel.h"
 
 struct post {
-	uint32_t pfn;
+	uint32_t pfn, length;
 	bool busy, complete;
 };
 
@@ -97,13 +99,12 @@ sys_chan_post(uint32_t queue, uint32_t pfn, uint32_t offset, uint32_t length)
 	lock_acquire(&chan_lock);
 	number = chan.posted[queue];
 	slot = number % AEGIS_CHAN_SLOTS;
-	if (chan.slots[queue][slot].busy)
+	if (chan.slots[queue][slot].busy) {
 		st = AEGIS_BUSY;
-	else
-		st = machine_chan_post(queue, slot, (uint64_t)pfn * PAGE + offset, length);
-	if (st == AEGIS_OK) {
-		chan.slots[queue][slot] = (struct post){pfn, true, false};
+	} else {
+		chan.slots[queue][slot] = (struct post){pfn, length, true, false};
 		chan.posted[queue]++;
+		machine_chan_post(queue, slot, (uint64_t)pfn * PAGE + offset, length);
 	}
 	lock_release(&chan_lock);
 	if (st != AEGIS_OK) {
@@ -137,7 +138,7 @@ chan_done(uint32_t queue, uint32_t slot, uint32_t length)
 		return;
 	}
 	p->complete = true;
-	page->length[queue][slot] = length;
+	page->length[queue][slot] = length < p->length ? length : p->length;
 	pfn = p->pfn;
 	for (p = _post_first(queue); p->busy && p->complete; p = _post_first(queue)) {
 		p->busy = false;

@@ -57,26 +57,6 @@ remote_forget(uint32_t mask)
 }
 
 void
-_flush_finish(struct flush *f)
-{
-	if (f->ranges || f->all) {
-		uint32_t me = 1u << machine_cpu(), mask;
-
-		atomic_thread_fence(memory_order_seq_cst);
-		mask = atomic_load(&f->space->cpus);
-		if (mask & me)
-			local_forget(f);
-		if (mask & ~me)
-			remote_forget(mask & ~me);
-	}
-	mem_release_many(f->drop, f->drops);
-	for (uint32_t i = 0; i < f->tables; i++)
-		_mem_untype(f->to, f->table[i]);
-	f->ranges = f->pages = f->drops = f->tables = 0;
-	f->all = false;
-}
-
-void
 _flush_others(struct space *s)
 {
 	uint32_t me = 1u << machine_cpu(), mask;
@@ -85,6 +65,21 @@ _flush_others(struct space *s)
 	mask = atomic_load(&s->cpus);
 	if (mask & ~me)
 		remote_forget(mask & ~me);
+}
+
+void
+_flush_finish(struct flush *f)
+{
+	if (f->ranges || f->all) {
+		if (atomic_load(&f->space->cpus) & 1u << machine_cpu())
+			local_forget(f);
+		_flush_others(f->space);
+	}
+	mem_release_many(f->drop, f->drops);
+	for (uint32_t i = 0; i < f->tables; i++)
+		_mem_untype(f->to, f->table[i]);
+	f->ranges = f->pages = f->drops = f->tables = 0;
+	f->all = false;
 }
 
 void

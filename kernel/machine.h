@@ -103,7 +103,8 @@ void machine_ports_allow(uint32_t first, uint32_t n, bool allow); /* on this pro
 
 /* The host channel (kernel/dev/virtio_console.c). */
 bool machine_chan_present(void);
-status machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t length);
+/* Queue 0 or 1 of one that is present; a slot that is not under way. */
+void machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t length);
 
 /* The log and the end. */
 void machine_log(const char *text, size_t length);

@@ -24,15 +24,11 @@ bool pci_message(const struct pci_function *f, uint32_t vector); /* MSI-X entry 
 #define VIRTIO_SLOTS 64u /* size of every ring here */
 
 struct virtio_queue {
-	struct lock lock;
 	struct virtio_descriptor *descriptors; /* one frame holds all three */
 	struct virtio_available *available;
 	struct virtio_used *used;
 	volatile uint16_t *notify;
 	uint16_t number, seen; /* used entries taken */
-	bool broken;           /* the device wrote nonsense */
-	bool busy[VIRTIO_SLOTS];
-	uint32_t lengths[VIRTIO_SLOTS];
 };
 
 struct virtio {
@@ -46,11 +42,10 @@ struct virtio {
 bool virtio_open(struct virtio *v, const struct pci_function *f);
 bool virtio_queue_open(struct virtio *v, struct virtio_queue *q, uint16_t number);
 void virtio_start(struct virtio *v);
-/* One buffer; slot < VIRTIO_SLOTS names it until it is used.  BUSY: that slot is under way. */
-status virtio_post(struct virtio_queue *q, uint32_t slot, uint64_t address, uint32_t length,
-		   bool device_writes);
-/* Takes one used buffer; `length`: bytes the device wrote, at most what was posted.  False: none.
- */
+/* One buffer of at least a byte; slot < VIRTIO_SLOTS, not under way, names it until it is used. */
+void virtio_post(struct virtio_queue *q, uint32_t slot, uint64_t address, uint32_t length,
+		 bool device_writes);
+/* Takes one used buffer, as the device tells it: slot, and bytes that it wrote.  False: none. */
 bool virtio_take(struct virtio_queue *q, uint32_t *slot, uint32_t *length);
 
 #endif

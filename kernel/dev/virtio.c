@@ -6,12 +6,11 @@
  *
  * 1. Buffer n of a queue is descriptor n, alone: no chains, so nothing that the device could write
  *    into a ring is ever followed.
- * 2. The used ring is the device's to write and is not believed: an index that is no buffer under
- * way breaks the queue, a length is cut to what was posted, an index that ran ahead by more than
- * there are buffers breaks the queue.  A broken queue takes no more buffers.
- * 3. busy[n] from virtio_post until virtio_take: the device may access the buffer.
+ * 2. The used ring is the device's to write and is not believed: an index that ran ahead by more than
+ *    there are buffers ends the queue, and what an entry says is looked at by who posted (chan.c).
  *
- * Lock: the queue's, a leaf.
+ * Locks: none.  Whoever posts is one at a time; buffers are taken by the processor that gets the
+ * interrupts.  The two share nothing.
  */
 #include "dev.h"
 
@@ -155,58 +154,33 @@ virtio_start(struct virtio *v)
 		STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK;
 }
 
-status
+void
 virtio_post(struct virtio_queue *q, uint32_t slot, uint64_t address, uint32_t length,
 	    bool device_writes)
 {
-	uint16_t index;
+	uint16_t index = q->available->index;
 
-	if (slot >= VIRTIO_SLOTS || !length)
-		return AEGIS_BAD_ARG;
-	lock_acquire(&q->lock);
-	if (q->broken || q->busy[slot]) {
-		lock_release(&q->lock);
-		return AEGIS_BUSY;
-	}
-	q->busy[slot] = true;
-	q->lengths[slot] = length;
 	q->descriptors[slot] = (struct virtio_descriptor){address, length,
 							  device_writes ? DESCRIPTOR_WRITE : 0, 0};
-	index = q->available->index;
 	q->available->ring[index % VIRTIO_SLOTS] = (uint16_t)slot;
 	__atomic_store_n(&q->available->index, (uint16_t)(index + 1), __ATOMIC_RELEASE);
 	/* The device looks at the index after it allowed silence: ours must be seen first. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (!(__atomic_load_n(&q->used->flags, __ATOMIC_RELAXED) & USED_NO_NOTIFY))
 		*q->notify = q->number;
-	lock_release(&q->lock);
-	return AEGIS_OK;
 }
 
 bool
 virtio_take(struct virtio_queue *q, uint32_t *slot, uint32_t *length)
 {
-	uint16_t ahead;
-	bool taken = false;
+	uint16_t ahead = (uint16_t)(__atomic_load_n(&q->used->index, __ATOMIC_ACQUIRE) - q->seen);
+	const volatile uint32_t *entry =
+		&q->used->ring[q->seen % VIRTIO_SLOTS].slot; /* read once */
 
-	lock_acquire(&q->lock);
-	ahead = (uint16_t)(__atomic_load_n(&q->used->index, __ATOMIC_ACQUIRE) - q->seen);
-	if (ahead && !q->broken) {
-		const volatile uint32_t *entry =
-			&q->used->ring[q->seen % VIRTIO_SLOTS].slot; /* read once */
-
-		*slot = entry[0];
-		*length = entry[1];
-		if (ahead > VIRTIO_SLOTS || *slot >= VIRTIO_SLOTS || !q->busy[*slot]) {
-			q->broken = true;
-		} else {
-			if (*length > q->lengths[*slot])
-				*length = q->lengths[*slot];
-			q->busy[*slot] = false;
-			q->seen++;
-			taken = true;
-		}
-	}
-	lock_release(&q->lock);
-	return taken;
+	if (!ahead || ahead > VIRTIO_SLOTS)
+		return false;
+	*slot = entry[0];
+	*length = entry[1];
+	q->seen++;
+	return true;
 }

@@ -42,12 +42,10 @@ machine_chan_present(void)
 	return present;
 }
 
-status
+void
 machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t length)
 {
-	if (!present || queue > 1)
-		return AEGIS_NO_SUCH;
-	return virtio_post(&queues[queue], slot, address, length, queue == 0);
+	virtio_post(&queues[queue], slot, address, length, queue == 0);
 }
 
 void

@@ -60,24 +60,15 @@ gate_set(uint32_t vector, uint64_t type, uint64_t ist)
 	table[vector].high = stub >> 32;
 }
 
-/* Before SMAP there is no CLAC.  The text is still writable: mmu_init comes later. */
+/*
+ * Before SMAP there is no CLAC, and before protection keys neither RDPKRU nor WRPKRU: no-operations, but
+ * for RDPKRU xor %eax,%eax; cltd.  The text is still writable: mmu_init comes later.
+ */
 static void
-clac_patch(void)
+sites_patch(const uint64_t *at, const uint64_t *end, bool offered)
 {
-	if (feature_offered('b', 7, 0, 20))
-		return;
-	for (const uint64_t *p = clac_begin; p < clac_end; p++)
-		memcpy((void *)*p, "\x0f\x1f\x00", 3);
-}
-
-/* Nor RDPKRU and WRPKRU before protection keys: xor %eax,%eax; cltd, and a no-operation. */
-static void
-pkru_patch(void)
-{
-	if (feature_offered('c', 7, 0, 3))
-		return;
-	for (const uint64_t *p = pkru_begin; p < pkru_end; p++) {
-		uint8_t *site = (uint8_t *)*p;
+	for (; !offered && at < end; at++) {
+		uint8_t *site = (uint8_t *)*at;
 
 		memcpy(site, site[2] == 0xee ? "\x31\xc0\x99" : "\x0f\x1f\x00", 3);
 	}
@@ -110,8 +101,8 @@ trap_init(void)
 	gate_set(CAUSE_NMI, GATE, IST_NMI);
 	gate_set(CAUSE_DOUBLE, GATE, IST_DOUBLE);
 	gate_set(CAUSE_CHECK, GATE, IST_CHECK);
-	clac_patch();
-	pkru_patch();
+	sites_patch(clac_begin, clac_end, feature_offered('b', 7, 0, 20));
+	sites_patch(pkru_begin, pkru_end, feature_offered('c', 7, 0, 3));
 }
 
 void

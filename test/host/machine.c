@@ -401,14 +401,13 @@ machine_chan_present(void)
 	return true;
 }
 
-status
+void
 machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t length)
 {
 	(void)queue;
 	(void)slot;
 	(void)address;
 	(void)length;
-	return fails() ? AEGIS_BUSY : AEGIS_OK;
 }
 
 void

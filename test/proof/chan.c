@@ -82,7 +82,7 @@ machine_chan_present(void)
 	return true;
 }
 
-status
+void
 machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t length)
 {
 	PROVE(queue <= 1 && slot < AEGIS_CHAN_SLOTS, "a slot that there is");
@@ -90,7 +90,6 @@ machine_chan_post(uint32_t queue, uint32_t slot, uint64_t address, uint32_t leng
 	posted_pfn = (uint32_t)(address / PAGE);
 	posted_offset = (uint32_t)(address % PAGE);
 	posted_length = length;
-	return nondet_bool() ? AEGIS_OK : AEGIS_NO_MEMORY;
 }
 
 /* Slots of a queue under way in frame pfn: each is one reference. */
