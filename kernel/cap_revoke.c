@@ -8,8 +8,8 @@
  *
  *   BURY   nodes below the name do not count their slots, and go if nothing needs them
  *   STRIP  in one space after the other: holdings of frames guarded by the name, or below it, lose their
- *          rights, and such frames cannot be shared until the end
- *   SWEEP  the bindings of stripped holdings in that space are broken
+ *          rights, and such frames cannot be shared until the end; then the bindings of stripped holdings
+ *          in that space are broken
  *
  * 1. There is one revocation under way at a time.  Whoever revokes meanwhile carries it on
  *    first, so one that its caller abandoned is finished all the same; and whoever destroys the caller
@@ -31,7 +31,7 @@
 #define BURY_STEPS  256u
 #define STRIP_STEPS 2048u
 
-enum phase { PHASE_NONE, PHASE_BURY, PHASE_STRIP, PHASE_SWEEP };
+enum phase { PHASE_NONE, PHASE_BURY, PHASE_STRIP };
 
 static struct lock sweep_lock;
 static struct {
@@ -90,31 +90,16 @@ _bury_step(void)
 	_phase_enter(PHASE_STRIP);
 }
 
-/* The space that is worked at, or the next there is; NULL: there are no more. */
-static struct space *
-_space_next(uint32_t *steps)
-{
-	for (; work.space < SPACES && *steps; work.space++, --*steps) {
-		struct space *s = work.space != work.spared ? space_find(work.space) : NULL;
-
-		if (s)
-			return s;
-		_phase_enter(PHASE_STRIP);
-	}
-	return NULL;
-}
-
+/* From work.at on; PFN_MAX: all are done. */
 static void
 _holdings_strip(struct space *s, uint32_t *steps)
 {
-	while (*steps) {
+	while (*steps && work.at < PFN_MAX) {
 		uint8_t *hold;
 
 		work.at = _hold_next(s, work.at, steps);
-		if (work.at >= PFN_MAX) {
-			_phase_enter(PHASE_SWEEP);
-			return;
-		}
+		if (work.at >= frame_count)
+			continue;
 		hold = _hold_find(s, work.at);
 		if (hold && *hold && frames[work.at].kind == FRAME_USER &&
 		    node_dominates(work.node, frames[work.at].guard))
@@ -123,31 +108,30 @@ _holdings_strip(struct space *s, uint32_t *steps)
 	}
 }
 
+/* Goes on with one space, which may be none. */
 static void
 _space_step(uint32_t *steps)
 {
-	struct space *s = _space_next(steps);
+	struct space *s = work.space != work.spared ? space_find(work.space) : NULL;
+	bool done = !s;
 
-	if (!s) {
-		if (work.space >= SPACES)
-			_work_end();
-		return;
-	}
-	lock_acquire(&s->lock);
-	if (work.phase == PHASE_STRIP)
+	--*steps;
+	if (s) {
+		lock_acquire(&s->lock);
 		_holdings_strip(s, steps);
-	if (work.phase == PHASE_SWEEP) {
-		if (s->stripped && !s->dying) {
+		if (work.at >= PFN_MAX && s->stripped && !s->dying) {
 			_space_sweep(s);
 			*steps = 0;
 		}
-		if (!s->stripped || s->dying) {
-			work.space++;
-			_phase_enter(PHASE_STRIP);
-		}
+		done = work.at >= PFN_MAX && (!s->stripped || s->dying);
+		lock_release(&s->lock);
+		space_put(s);
 	}
-	lock_release(&s->lock);
-	space_put(s);
+	if (!done)
+		return;
+	work.at = 0;
+	if (++work.space == SPACES)
+		_work_end();
 }
 
 /* A bounded part of what is under way.  True: nothing is any more. */

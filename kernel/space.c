@@ -71,6 +71,21 @@ space_open(const struct env *e, uint32_t number, uint32_t node)
 	return open ? s : NULL;
 }
 
+/* Space `number`, which cap of self opens for CONTROL; counted in users. */
+static status
+space_controlled(const struct env *self, uint32_t cap, uint32_t number, struct space **s)
+{
+	status st;
+
+	*s = space_find(number);
+	if (!*s)
+		return AEGIS_NO_SUCH;
+	st = cap_check(self, cap, (*s)->guard, AEGIS_CONTROL);
+	if (st != AEGIS_OK)
+		space_put(*s);
+	return st;
+}
+
 status
 pair_lock(struct env *self, uint32_t cap, uint32_t number, struct pair *p)
 {
@@ -85,14 +100,9 @@ pair_lock(struct env *self, uint32_t cap, uint32_t number, struct pair *p)
 		lock_acquire(&own->lock);
 		return AEGIS_OK;
 	}
-	p->to = space_find(number);
-	if (!p->to)
-		return AEGIS_NO_SUCH;
-	st = cap_check(self, cap, p->to->guard, AEGIS_CONTROL);
-	if (st != AEGIS_OK) {
-		space_put(p->to);
+	st = space_controlled(self, cap, number, &p->to);
+	if (st != AEGIS_OK)
 		return st;
-	}
 	lock_acquire(p->to->number < own->number ? &p->to->lock : &own->lock);
 	if (p->to != own)
 		lock_acquire(p->to->number < own->number ? &own->lock : &p->to->lock);
@@ -433,20 +443,14 @@ _space_end(struct space *s)
 status
 sys_space_destroy(uint32_t cap, uint32_t space)
 {
-	struct env *self = current();
 	uint32_t steps = DESTROY_STEPS;
 	struct releases r = {0};
-	struct space *s = space_find(space);
+	struct space *s;
 	bool done;
-	status st;
+	status st = space_controlled(current(), cap, space, &s);
 
-	if (!s)
-		return AEGIS_NO_SUCH;
-	st = cap_check(self, cap, s->guard, AEGIS_CONTROL);
-	if (st != AEGIS_OK) {
-		space_put(s);
+	if (st != AEGIS_OK)
 		return st;
-	}
 	lock_acquire(&s->lock);
 	if (!_space_die(s)) {
 		lock_release(&s->lock);
@@ -550,9 +554,6 @@ space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 		boot_own(pfn, FRAME_USER);
 		*hold = HOLD_RIGHTS;
 		_hold_note(s, pfn);
-	} else if (*hold == 0) {
-		_hold_new(s, pfn);
-		*hold = AEGIS_HOLD_READ;
 	}
 	_boot_tables(s, va);
 	if (prot & AEGIS_BIND_GUARANTEED)
