@@ -144,9 +144,7 @@ machine_timer(uint64_t tsc)
 	if (count > UINT32_MAX)
 		count = UINT32_MAX; /* early: the kernel looks at the clock and asks again */
 	count = count * time_apic_mult >> 32;
-	apic_write(APIC_TIMER_INITIAL, count > UINT32_MAX ? UINT32_MAX
-				       : count            ? (uint32_t)count
-							  : 1);
+	apic_write(APIC_TIMER_INITIAL, count ? (uint32_t)count : 1);
 }
 
 /* ---- set-up ---- */

@@ -8,7 +8,7 @@ HK_OUT ?= build/host
 HK_SOURCES = $(addprefix kernel/,lock.c account.c cap.c cap_revoke.c mem.c hold.c space.c \
 	sweep.c flush.c tlb.c protect.c range.c check/account.c check/cap.c check/drop.c check/mem.c check/space.c) test/host/machine.c test/host/env_double.c
 HK_TESTS = account cap mem space tlb smp
-HK_ALONE = firmware device boot # include what they test, and nothing else of the kernel
+HK_ALONE = firmware device boot platform # include what they test, and nothing else of the kernel
 HK_CFLAGS = -std=gnu11 -g -O1 -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wundef -Wvla -Iinclude -pthread
 HK_SANITIZE = -fsanitize=address,undefined -fno-sanitize-recover=all

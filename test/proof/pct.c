@@ -343,14 +343,14 @@ proof_pct_recall(void)
 	uint32_t i = nondet_u32(), caller;
 
 	state_any();
-	ASSUME(i >= 1 && i <= 3 && !gone[i] && env_of(i)->caller);
+	ASSUME(i == now && env_of(i)->caller); /* by the timer, while it runs */
 	caller = env_of(i)->caller;
 	pct_recall(env_of(i));
 	PROVE(linked(), "links agree");
 	PROVE(env_of(caller)->state == AEGIS_STATE_READY &&
 		      env_of(caller)->regs.rax == (uint64_t)(status)AEGIS_TIMED_OUT,
 	      "the caller has its time back");
-	REACH(env_of(i)->callee != 0);
+	REACH(env_of(caller)->caller != 0);
 }
 
 void
