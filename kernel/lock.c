@@ -15,20 +15,33 @@
  */
 #include "kernel.h"
 
+#define WAYS (LOCK_DOOR | LOCK_READY) /* to be free */
+
+/* The lock is another's: apart, so that who need not wait saves no registers for it. */
+static __attribute__((noinline)) void
+lock_wait(struct lock *l, unsigned int me)
+{
+	unsigned int none;
+
+	do {
+		none = atomic_load_explicit(&l->held, memory_order_relaxed);
+		assert(none != me);
+		none &= WAYS;
+		tlb_serve();
+		machine_relax();
+	} while (!atomic_compare_exchange_weak_explicit(&l->held, &none, me, memory_order_acquire,
+							memory_order_relaxed));
+}
+
 void
 lock_acquire(struct lock *l)
 {
-	const unsigned int ways = LOCK_DOOR | LOCK_READY;
 	unsigned int me = machine_cpu() + 1;
-	unsigned int none = atomic_load_explicit(&l->held, memory_order_relaxed) & ways;
+	unsigned int none = atomic_load_explicit(&l->held, memory_order_relaxed) & WAYS;
 
-	while (!atomic_compare_exchange_weak_explicit(&l->held, &none, me, memory_order_acquire,
-						      memory_order_relaxed)) {
-		assert(none != me);
-		none &= ways;
-		tlb_serve();
-		machine_relax();
-	}
+	if (!atomic_compare_exchange_weak_explicit(&l->held, &none, me, memory_order_acquire,
+						   memory_order_relaxed))
+		lock_wait(l, me);
 }
 
 void

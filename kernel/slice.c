@@ -106,7 +106,10 @@ void
 cpu_release(struct env *e)
 {
 	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES; i++)
-			slice_drop(e, cpu, i);
+		/* Only e itself claims slices for it, and that is over: none is to come. */
+		for (uint32_t i = 0; i < AEGIS_SLICES; i++) {
+			if (cpus[cpu].slices[i].env == e->number)
+				slice_drop(e, cpu, i);
+		}
 	}
 }

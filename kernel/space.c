@@ -313,11 +313,13 @@ _group_release(uint8_t *page, uint32_t first, uint32_t group, struct releases *r
 	for (uint32_t at = group * HOLD_GROUP; at < (group + 1) * HOLD_GROUP; at += 8) {
 		uint64_t *word = (void *)(page + at);
 
-		for (uint64_t left = *word; left; held++) {
-			uint32_t byte = (uint32_t)__builtin_ctzl(left) / 8;
+		uint32_t pfn = first + at;
 
-			left &= ~(0xfful << 8 * byte);
-			release_add(r, first + at + byte);
+		for (uint64_t left = *word; left; left >>= 8, pfn++) {
+			if (!(uint8_t)left)
+				continue;
+			held++;
+			release_add(r, pfn);
 		}
 		*word = 0;
 	}

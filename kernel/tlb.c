@@ -338,12 +338,13 @@ _run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
 	const uint32_t in_span = pfn % AEGIS_HOLD_SPAN;
 	const uint32_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
 	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins, need = hold_need(w->prot);
+	const uint8_t fresh = (uint8_t)((need | pin) + 1);
 	uint8_t *hold = w->to.page + in_span;
 	const uint8_t *giver = w->pair.from == s ? hold : w->from.page + in_span;
 	uint64_t *pte = &w->table[va / PAGE % 512];
 	uint64_t entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
 	struct frame *f = &frames[pfn];
-	uint32_t i, pins = 0;
+	uint32_t i, pinned = 0;
 
 	if (pin && s->pinned + n > most)
 		n = s->pinned < most ? most - s->pinned : 0;
@@ -356,15 +357,19 @@ _run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
 
 		if (giver[i] < need || pte[i] || f->kind != FRAME_USER || (f->flags & FRAME_DIRTY))
 			break;
-		if (!h)
+		if (!h) {
 			atomic_fetch_add(&f->refs, 1);
-		else if (h < need || !((h + 1) & AEGIS_HOLD_COUNT))
-			break;
-		pins += pin & ~h;
-		hold[i] = (uint8_t)((h | need | pin) + 1);
+			hold[i] = fresh;
+		} else {
+			if (h < need || !((h + 1) & AEGIS_HOLD_COUNT))
+				break;
+			pinned += h & pin;
+			hold[i] = (uint8_t)((h | need | pin) + 1);
+		}
 		__atomic_store_n(&pte[i], entry, __ATOMIC_RELEASE);
 	}
-	s->pinned += pins / AEGIS_HOLD_PIN;
+	if (pin)
+		s->pinned += i - pinned / AEGIS_HOLD_PIN;
 	for (uint32_t at = 0; at < i; at += HOLD_GROUP)
 		_hold_note(s, pfn + at);
 	if (i)

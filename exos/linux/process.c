@@ -551,6 +551,14 @@ sys_get_robust_list(struct call *c)
 	return -ENOSYS;
 }
 
+/* Every C library asks at its start, and can do without: not worth a line in the log each time. */
+int64_t
+sys_rseq(struct call *c)
+{
+	(void)c;
+	return -ENOSYS;
+}
+
 /* One thread a process: a wait for a change of one's own memory lasts until a signal. */
 int64_t
 sys_futex(struct call *c)

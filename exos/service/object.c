@@ -181,7 +181,7 @@ object_drop(struct service *sv, struct proc *p, struct object *o)
 void
 object_drop_all(struct service *sv, struct proc *p)
 {
-	for (uint32_t w = 0; w < OBJ_WORDS; w++) {
+	for (uint32_t w = 0; w < OBJ_WORDS && p->held_count; w++) {
 		while (p->held[w]) {
 			uint32_t index = w * 64 + (uint32_t)__builtin_ctzll(p->held[w]);
 
@@ -238,9 +238,10 @@ void
 object_clone_all(struct service *sv, struct proc *from, struct proc *to)
 {
 	bool parked = parked_any(from);
+	uint32_t left = from->held_count;
 
-	for (uint32_t w = 0; w < OBJ_WORDS; w++) {
-		for (uint64_t bits = from->held[w]; bits; bits &= bits - 1) {
+	for (uint32_t w = 0; w < OBJ_WORDS && left; w++) {
+		for (uint64_t bits = from->held[w]; bits; bits &= bits - 1, left--) {
 			struct object *o = object_at(sv, w * 64 + (uint32_t)__builtin_ctzll(bits));
 
 			/* An open under way is the opener's alone, and so is what it has parked. */

@@ -66,16 +66,36 @@ hot_note(struct vm *v, uint64_t va)
 	v->hot[v->hot_next++ % HOT_PAGES].va = va;
 }
 
-/* Entry of a page that is to be copied at once, or NULL. */
-static struct hot_page *
-hot_find(const struct region *r, uint64_t va)
+/* Pages of a chunk that are to be copied at once; whether there are any. */
+struct hot_map {
+	bool any;
+	uint64_t bit[VM_CHUNK_PAGES / 64];
+};
+
+static inline bool
+hot_in(const struct hot_map *map, uint32_t i)
 {
+	return map->any && (map->bit[i / 64] >> i % 64 & 1);
+}
+
+/* Those of the n pages from va on that are there; each is told how its copy is to be bound. */
+static void
+hot_take(struct hot_map *map, const struct region *r, uint64_t va, const uint32_t *entry,
+	 uint32_t n)
+{
+	struct vm *v = vm();
+
+	*map = (struct hot_map){0};
 	for (uint32_t i = 0; i < HOT_PAGES && (r->flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
 	     i++) {
-		if (vm()->hot[i].va == va)
-			return &vm()->hot[i];
+		uint64_t at = (v->hot[i].va - va) / PAGE;
+
+		if (v->hot[i].va < va || at >= n || !entry[at])
+			continue;
+		v->hot[i].prot = page_prot(r, 0);
+		map->bit[at / 64] |= 1ul << at % 64;
+		map->any = true;
 	}
-	return NULL;
 }
 
 /* n pages and frames more. */
@@ -101,16 +121,15 @@ entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entr
 {
 	const uint32_t prots[2] = {page_prot(r, 0), page_prot(r, PAGE_COPY)};
 	const bool shared = r->flags & VM_SHARED;
+	struct hot_map hot;
 	int err = 0;
 
+	hot_take(&hot, r, va, entry, n);
 	for (uint32_t i = 0, run; i < n && !err; i += run) {
 		uint32_t e = entry[i], prot = prots[!!(e & PAGE_COPY)];
-		struct hot_page *hot = e ? hot_find(r, va + i * PAGE) : NULL;
 
 		run = 1;
-		if (hot)
-			hot->prot = prots[0];
-		if (!e || hot)
+		if (!e || hot_in(&hot, i))
 			continue;
 		if (!shared && !(e & PAGE_COPY)) {
 			entry[i] |= PAGE_COPY;
@@ -119,8 +138,7 @@ entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entr
 				err = lost_add(f, va + i * PAGE, prot);
 		} else {
 			/* Like entries of consecutive frames. */
-			while (i + run < n && entry[i + run] == e + run &&
-			       !hot_find(r, va + (i + run) * PAGE))
+			while (i + run < n && entry[i + run] == e + run && !hot_in(&hot, i + run))
 				run++;
 		}
 		err = err ? err : run_add(f, va + i * PAGE, e & PAGE_PFN, prot, run);

@@ -209,10 +209,10 @@ machine_space_load(uint32_t root_pfn)
 void
 machine_space_init(uint32_t root_pfn)
 {
-	uint64_t *root = machine_frame(root_pfn);
+	uint64_t *root = machine_frame(root_pfn), *to = root + 256, *from = kernel_root + 256;
+	uint64_t n = 256;
 
-	for (uint32_t i = 256; i < 512; i++)
-		root[i] = kernel_root[i];
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n)::"memory");
 	root[WINDOW_SLOT] = (uint64_t)root_pfn << 12 | AEGIS_PTE_PRESENT | AEGIS_PTE_USER |
 			    AEGIS_PTE_ACCESSED | AEGIS_PTE_NX;
 }
