@@ -21,7 +21,7 @@
  *    count is changed, under the environment's lock.  A reason is posted before its event is counted,
  *    so that whoever has seen the count sees the reason.
  *
- * 6. A processor's entry code may yield to a name without C (entry.S), if sys_yield has found before, and
+ * 6. A processor's entry code may yield to a name without C (switch.S), if sys_yield has found before, and
  *    remembered in yields[], that the capability opens it (pct.c, invariant 6), and if its lock says
  *    that it is READY and begins afresh (LOCK_READY).  Rings are not changed then: the first who yielded
  *    stays RUNNING, as machine_sender; those between are READY, and in the ring as they were before; who
@@ -48,20 +48,11 @@ cpu_this(void)
 	return &cpus[machine_cpu()];
 }
 
-/* Bounds that tests may lower, to at least 1. */
-static uint32_t
-bound_option(const char *name, uint32_t most)
-{
-	uint64_t value = option_number(name, most);
-
-	return value && value < most ? (uint32_t)value : most;
-}
-
 void
 cpu_init(void)
 {
-	force_max = bound_option("force_max", AEGIS_FORCE_MAX);
-	call_slices = bound_option("call_slices", AEGIS_CALL_SLICES);
+	force_max = option_bound("force_max", AEGIS_FORCE_MAX);
+	call_slices = option_bound("call_slices", AEGIS_CALL_SLICES);
 	atomic_fetch_add(&gate_epoch, 1); /* 0 is never */
 	slice_tsc = system_page->slice_tsc;
 	epilogue_tsc = system_page->tsc_hz / 1000000 * AEGIS_EPILOGUE_NS / 1000;

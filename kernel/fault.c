@@ -53,6 +53,10 @@ upcall_prepare(struct env *e)
 	f->pkru = e->setup.pkru;
 	for (uint32_t i = first; i < e->setup.area_pages; i++)
 		f->pages[i - first] = (uint64_t)machine_frame(e->area[i]) - (i - first) * PAGE;
+	f->trace = (uint64_t)(&upcall_exception_event - trace_defs_begin) | (uint64_t)e->number
+										    << 32;
+	f->trace_foreign =
+		(uint64_t)(&upcall_foreign_event - trace_defs_begin) | (uint64_t)e->number << 32;
 	f->gs_base = chaos_slow || !f->entry ? GS_BASE_NEVER : e->setup.gs_base;
 }
 

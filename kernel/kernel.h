@@ -45,6 +45,7 @@ struct counter_def {
 extern const struct counter_def counter_defs_begin[], counter_defs_end[];
 extern const struct counter_def trace_defs_begin[], trace_defs_end[];
 extern uint64_t *counters[AEGIS_CPUS]; /* one exposed frame a processor */
+#define TRACE_SLOTS 512u               /* records of a ring; a power of two */
 #define COUNT_ADD(what, n)                                                            \
 	do {                                                                          \
 		static const struct counter_def counter_##what                        \
@@ -277,6 +278,7 @@ struct upcall_fast {
 	uint64_t entry;     /* handler of exceptions */
 	struct aegis_area *area;
 	struct aegis_env_page *page;
+	uint64_t trace, trace_foreign;        /* event and env of a record, as they lie there */
 	uint32_t pkru;                        /* of handlers */
 	uint64_t pages[AEGIS_AREA_PAGES - 1]; /* kernel address - offset, of each stack page */
 };
@@ -439,6 +441,7 @@ void log_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_text(const char *text, size_t length); /* as it is, in one piece */
 const char *option_find(const char *name); /* value of NAME=VALUE on the command line, or NULL */
 uint64_t option_number(const char *name, uint64_t otherwise); /* decimal, or 0x and hexadecimal */
+uint32_t option_bound(const char *name, uint32_t most); /* that tests may lower, to at least 1 */
 
 /* Traps from the machine: user or idle context in regs. */
 void trap_exception(struct regs *regs, uint64_t addr); /* from user mode only */

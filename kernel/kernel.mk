@@ -11,7 +11,7 @@ K ?= build/kernel
 
 KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c tlb.c protect.c range.c flush.c \
 	env.c fault.c cpu.c slice.c pct.c irq.c chan.c revoke.c trace.c lock.c
-KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
+KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/switch.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
 	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c x86/symbol.c \
 	dev/pci.c dev/virtio.c dev/virtio_console.c lib/string.c lib/print.c
 KERNEL_OPTIMISE = -O2
@@ -69,10 +69,10 @@ $(K)/%.S.o: %.S kernel/kernel.mk $(K)/offsets.h
 	@mkdir -p $(@D)
 	$(CC) $(KERNEL_CFLAGS) -I$(K) -MMD -MP -c -o $@ $<
 
-$(K)/offsets.h: kernel/x86/offsets.c kernel/x86/entry.S $(wildcard kernel/*.h kernel/x86/*.h include/aegis/*) \
+$(K)/offsets.h: kernel/x86/offsets.c $(wildcard kernel/x86/*.S) $(wildcard kernel/*.h kernel/x86/*.h include/aegis/*) \
 	tools/offsets kernel/kernel.mk
 	@mkdir -p $(@D)
-	@tools/offsets $< kernel/x86/entry.S kernel/x86/asm.h >$(K)/members.h
+	@tools/offsets $< kernel/x86/entry.S kernel/x86/switch.S kernel/x86/asm.h >$(K)/members.h
 	$(CC) $(KERNEL_CFLAGS) -I$(K) -g0 -S -o $(K)/offsets.s $<
 	@sed -n 's/.*\.ascii[[:space:]]*"->\([^"]*\)".*/#define \1/p' $(K)/offsets.s >$@
 

@@ -64,6 +64,14 @@ option_number(const char *name, uint64_t otherwise)
 	return value;
 }
 
+uint32_t
+option_bound(const char *name, uint32_t most)
+{
+	uint64_t value = option_number(name, most);
+
+	return value && value < most ? (uint32_t)value : most;
+}
+
 /* ---- the archive: one member of a newc cpio ---- */
 
 #define CPIO_HEADER 110u

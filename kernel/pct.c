@@ -13,7 +13,7 @@
  * 4. Chains are at most AEGIS_CALL_DEPTH long, so that walking one is bounded: e->depth is the number
  *    of callers that wait for e, or did when it was called.
  * 5. A processor's entry code may make one transfer, out of an environment that nobody waits for into
- *    one whose door is open, and the return from it, without C (entry.S).  It does what transfer and
+ *    one whose door is open, and the return from it, without C (switch.S).  It does what transfer and
  *    transfer_return do, with the target's lock held, but for what only others could see: the caller
  *    stays RUNNING, as it may, because the processor that runs it knows: machine_caller.  The links
  *    are made, and the time until then is charged to the caller, when C is entered for any reason

@@ -17,7 +17,7 @@
 #include "kernel.h"
 #include "lib/lib.h"
 
-#define TRACE_PAGES 4u
+#define TRACE_PAGES (TRACE_SLOTS * sizeof(struct aegis_trace_rec) / PAGE + 1) /* one for the head */
 
 static uint64_t early[PAGE / 8];
 uint64_t *counters[AEGIS_CPUS] = {early, early, early, early, early, early, early, early};
@@ -34,8 +34,7 @@ trace_init(void)
 	for (uint32_t i = 0; i < cpu_count; i++) {
 		counters[i] = machine_frame(count_frame + i);
 		rings[i] = machine_frame(trace_frame + i * TRACE_PAGES);
-		rings[i]->slots = (TRACE_PAGES * PAGE - sizeof(struct aegis_trace_ring)) /
-				  sizeof(struct aegis_trace_rec);
+		rings[i]->slots = TRACE_SLOTS;
 	}
 	system_page->counter_frame = count_frame;
 	system_page->trace_frame = trace_frame;

@@ -21,8 +21,8 @@
 
 /* struct percpu, for inline.h; the rest of what assembly must know: offsets.c */
 #define PERCPU_LOCAL  24
-#define PERCPU_CALLER 72
-#define PERCPU_SENDER 80
+#define PERCPU_CALLER 64
+#define PERCPU_SENDER 72
 
 #ifdef KERNEL_INSTRUMENTED
 #define STACK_MAIN 65536 /* bytes */

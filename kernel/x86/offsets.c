@@ -3,7 +3,7 @@
  * What assembly must know of C's structures and constants: kernel.mk makes offsets.h, for the .S files, of
  * the lines "->NAME value" in what this file compiles to.  It is not linked.
  *
- * A name of entry.S that is PREFIX_MEMBER, where a MEMBERS line below has the prefix, is the offset of that
+ * A name of entry.S or switch.S that is PREFIX_MEMBER, where a MEMBERS line below has the prefix, is the offset of that
  * member: tools/offsets puts a line for each into members.h.  Listed here is what has other names.
  */
 #include "x86.h"
@@ -48,6 +48,7 @@ offsets(void)
 	OFFSET(PAGE_TIME, struct aegis_env_page, time_tsc);
 
 	/* The table of calls, for the light path. */
+	VALUE(TRACE_SLOTS, TRACE_SLOTS);
 	VALUE(CALL_BASE, AEGIS_CALL_BASE);
 	VALUE(CALL_MAX, AEGIS_CALLS);
 	VALUE(CALL_PCT, AEGIS_CALL_BASE + AEGIS_CALL_pct_call); /* call, send, return */

@@ -84,8 +84,6 @@ trap_counters(void)
 
 		p->counters = (uint64_t)counters[i] - (uint64_t)counter_defs_begin;
 		p->trace = machine_frame(system_page->trace_frame + i * pages);
-		p->event_exception = (uint32_t)(&upcall_exception_event - trace_defs_begin);
-		p->event_foreign = (uint32_t)(&upcall_foreign_event - trace_defs_begin);
 	}
 }
 

@@ -92,7 +92,6 @@ struct percpu {
 	uint64_t counters;
 	struct aegis_trace_ring *trace;
 	uint64_t scratch;
-	uint32_t event_exception, event_foreign;
 	uint32_t lock;         /* of locks that this processor holds: cpu + 1 */
 	void *caller, *sender; /* machine_caller() */
 	uint64_t user_rip;

@@ -2,7 +2,7 @@
 /*
  * Directed yield: an environment hands the processor to one that it names, on two processors.
  *
- * Models the entry code's short way (kernel/x86/entry.S), which changes no ring, with pct_settle before all else that
+ * Models the entry code's short way (kernel/x86/switch.S), which changes no ring, with pct_settle before all else that
  * C does; and, of kernel/cpu.c: sys_yield with its claim of the target, cpu_ready, cpu_unready, ring_take,
  * ready_lock, pick of time that nobody owns, cpu_enter, _env_go, trap_ipi, force_switch; of
  * kernel/env.c: env_end, _env_abort, sys_env_destroy until the environment has ended.
