@@ -210,6 +210,8 @@ cpu_ready(struct env *e)
 		_ring_insert(c, e->cpu, e);
 	idle = system_page->idle_cpus & (1u << e->cpu);
 	lock_release(&c->lock);
+	if (e->cpu != machine_cpu())
+		e->stamp = 0; /* a short yield finds only who is ready on its own processor */
 	if (idle && e->cpu != machine_cpu())
 		machine_ipi(e->cpu);
 }

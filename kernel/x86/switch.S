@@ -252,9 +252,9 @@ yield_fast:
 	lock cmpxchgl %edx, (%rcx)
 	jne	yield_unlock
 	movl	$STATE_READY, ENV_STATE(%r8)
-	movl	$0, ENV_DOOR(%r8)
+	movb	$0, ENV_ODD(%r8)	/* and not `killed`, which others write */
 2:	movl	$STATE_RUNNING, ENV_STATE(%r10)
-	movl	$DOOR_GIVEN, ENV_DOOR(%r10)
+	movb	$ODD_GIVEN, ENV_ODD(%r10)
 
 	/* From r8 to r10: the event, the time, the space. */
 yield_go:
@@ -336,7 +336,7 @@ yield_back:
 	lock cmpxchgl %edx, (%rcx)
 	jne	yield_c
 	movl	$STATE_READY, ENV_STATE(%r8)
-	movl	$0, ENV_DOOR(%r8)
+	movb	$0, ENV_ODD(%r8)
 	movq	$0, %gs:PERCPU_SENDER
 	leaq	ENV_RIP(%r8), %r9
 	jmp	yield_go
