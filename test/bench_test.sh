@@ -111,6 +111,11 @@ BENCH_LINUX="$work/linux" EXO_QEMU="$work/linux-dies" bench/run --only getppid -
 [ $? -eq 3 ] && grep -q '^read1 .*linux, instructions: FAILED: the machine ended with status 1' "$work/out" &&
 	grep -q '^getppid .*linux, instructions: FAILED: .*Oops' "$work/out"
 result $? 'a Linux guest that dies' "$work/out"
+machine linux-hangs 'echo @boot; echo @begin getppid; echo @row getppid 1; exec sleep 1000'
+BENCH_LINUX="$work/linux" EXO_QEMU="$work/linux-hangs" bench/run --only getppid --measure icount --deadline 1 \
+	>"$work/out" 2>"$work/err" </dev/null
+[ $? -eq 3 ] && grep -q '^getppid .*linux, instructions: FAILED: not finished within 1 s' "$work/out"
+result $? 'a Linux guest that hangs' "$work/out"
 # The same among experiments; its programs begin, print, and are gone.
 machine linux-gone "echo @boot; echo @begin gc_barrier; echo gc_minor 1; echo Oops; exit 1"
 BENCH_LINUX="$work/linux" EXO_QEMU="$work/linux-gone" bench/run --only gc_barrier --only pager_file --measure icount \
