@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Files in memory: one byte, a page, a name of three parts. */
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -62,6 +63,35 @@ open_close(void)
 	close(other);
 }
 
+/* ---- names by turns, more of them than a library may remember ---- */
+#define NAMES 64
+
+static char names[NAMES][40];
+
+static void
+names_make(void)
+{
+	mkdir("/bench-files", 0755);
+	mkdir("/bench-files/folder", 0755);
+	for (int i = 0; i < NAMES; i++) {
+		snprintf(names[i], sizeof(names[i]), "/bench-files/folder/file%02d", i);
+		fd = open(names[i], O_WRONLY | O_CREAT, 0644);
+		bench_require(fd >= 0);
+		close(fd);
+	}
+}
+
+static void
+open_close_turns(void)
+{
+	static unsigned turn;
+	int other = open(names[turn++ % NAMES], O_RDONLY);
+
+	bench_require(other >= 0);
+	close(other);
+}
+
+BENCH(open_close_turns, .setup = names_make, .op = open_close_turns)
 BENCH(read1, .setup = file_make, .op = read_byte)
 BENCH(write_null, .setup = null_open, .op = write_byte)
 BENCH(pread4k, .setup = file_make, .op = read_page)
