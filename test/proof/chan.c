@@ -159,7 +159,6 @@ proof_chan_post(void)
 	PROVE(IMPLIES(posted, chan.env == 1 && chan.generation == self.generation), "the claimer");
 	REACH(st >= 0 && posted);
 	REACH(st == AEGIS_BUSY);
-	REACH(st == AEGIS_NO_MEMORY);
 }
 
 void
