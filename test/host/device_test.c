@@ -379,61 +379,55 @@ console_good(void)
 
 	function_count = 0;
 	console_open();
-	EXPECT(!machine_chan_present() && machine_chan_post(0, 0, 4096, 8) == AEGIS_NO_SUCH);
+	EXPECT(!machine_chan_present());
 	console_add(0, 2, CONSOLE_TRANSIT);
 	console_open();
 	EXPECT(machine_chan_present() && c->status == 15 && c->queue_size == VIRTIO_SLOTS);
 	EXPECT(functions[0].config[1] & COMMAND_MASTER);
 	EXPECT(functions[0].config[0x40 / 4] >> 31);
 	EXPECT(*(uint32_t *)(registers + TABLE_AT + 8) == VECTOR_CHAN);
-	EXPECT(machine_chan_post(2, 0, 4096, 8) == AEGIS_NO_SUCH);
-	EXPECT(machine_chan_post(0, VIRTIO_SLOTS, 4096, 8) == AEGIS_BAD_ARG);
-	EXPECT(machine_chan_post(0, 1, 4096, 0) == AEGIS_BAD_ARG);
 	*bell = 99;
-	EXPECT(machine_chan_post(1, 3, 4096, 8) == AEGIS_OK && *bell == 1);
-	EXPECT(machine_chan_post(1, 3, 4096, 8) == AEGIS_BUSY);
+	machine_chan_post(1, 3, 4096, 8);
+	EXPECT(*bell == 1 && queues[1].available->index == 1);
 	queues[0].used->flags = USED_NO_NOTIFY;
 	*bell = 99;
-	EXPECT(machine_chan_post(0, 4, 8192, 100) == AEGIS_OK && *bell == 99);
+	machine_chan_post(0, 4, 8192, 100);
+	EXPECT(*bell == 99 && queues[0].available->ring[0] == 4);
 	EXPECT(queues[0].descriptors[4].flags == DESCRIPTOR_WRITE &&
 	       !queues[1].descriptors[3].flags);
+	EXPECT(queues[0].descriptors[4].address == 8192 && queues[0].descriptors[4].length == 100);
 	done_count = 0;
 	virtio_console_interrupt();
 	EXPECT(done_count == 0);
-	device_uses(&queues[0], 4, 5000); /* more than there was room for */
+	device_uses(&queues[0], 4, 50);
 	virtio_console_interrupt();
-	EXPECT(done_count == 1 && done_queue == 0 && done_slot == 4 && done_length == 100);
+	EXPECT(done_count == 1 && done_queue == 0 && done_slot == 4 && done_length == 50);
 	device_uses(&queues[1], 3, 0);
 	virtio_console_interrupt();
 	EXPECT(done_count == 2 && done_queue == 1 && done_slot == 3 && done_length == 0);
-	EXPECT(machine_chan_post(1, 3, 4096, 8) == AEGIS_OK);
+	for (uint32_t i = 0; i < VIRTIO_SLOTS; i++) /* as many as there are, round the ring */
+		device_uses(&queues[1], i, i);
+	virtio_console_interrupt();
+	EXPECT(done_count == 2 + VIRTIO_SLOTS && done_slot == VIRTIO_SLOTS - 1);
 	result("a console");
 }
 
-/* A device that writes nonsense is not listened to any more. */
+/* A device that says more was used than there are buffers is not listened to; what buffers are, chan.c knows. */
 static void
 console_nonsense(void)
 {
-	for (int kind = 0; kind < 3; kind++) {
-		function_count = 0;
-		console_add(0, 2, CONSOLE_MODERN);
-		console_open();
-		EXPECT(machine_chan_post(0, 4, 8192, 100) == AEGIS_OK);
-		done_count = 0;
-		if (kind == 0)
-			device_uses(&queues[0], VIRTIO_SLOTS, 5);
-		else if (kind == 1)
-			device_uses(&queues[0], 5, 5); /* not posted */
-		else
-			queues[0].used->index += VIRTIO_SLOTS + 1;
-		virtio_console_interrupt();
-		EXPECT(done_count == 0 && queues[0].broken);
-		queues[0].used->index = (uint16_t)(queues[0].seen + 1);
-		queues[0].used->ring[0].slot = 4;
-		virtio_console_interrupt();
-		EXPECT(done_count == 0);
-		EXPECT(machine_chan_post(0, 6, 8192, 100) == AEGIS_BUSY);
-	}
+	function_count = 0;
+	console_add(0, 2, CONSOLE_MODERN);
+	console_open();
+	machine_chan_post(0, 4, 8192, 100);
+	done_count = 0;
+	queues[0].used->index += VIRTIO_SLOTS + 1;
+	virtio_console_interrupt();
+	EXPECT(done_count == 0);
+	queues[0].used->index = queues[0].seen;
+	device_uses(&queues[0], VIRTIO_SLOTS + 3, 5);
+	virtio_console_interrupt();
+	EXPECT(done_count == 1 && done_slot == VIRTIO_SLOTS + 3);
 	result("a console that writes nonsense");
 }
 
