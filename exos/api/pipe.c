@@ -46,12 +46,21 @@ api_pipe_map(struct call *call)
 	return copy_out(call->a[1], &out, sizeof(out)) ? -EFAULT : 0;
 }
 
-/* On the program's stack; an upcall in its middle wakes whom it finds, once more at worst. */
+/*
+ * On the program's stack; an upcall in its middle wakes whom it finds, once more at worst.  The common case is one
+ * exchange, so that a signal's handler that writes to a pipe comes before it or after it.
+ */
 __attribute__((visibility("default"))) void
 exos_wake_soon(uint32_t waiter)
 {
-	uint32_t env = ring_waiter_env(waiter);
+	uint32_t env = ring_waiter_env(waiter), none = 0;
+	struct control *c = control();
 
+	if (env - 1 < AEGIS_ENVS - 1 && ring_waiter_cpu(waiter) == c->home_cpu &&
+	    ENVPAGE->cpu == c->home_cpu &&
+	    __atomic_compare_exchange_n(&c->soon, &none, env, false, __ATOMIC_RELAXED,
+					__ATOMIC_RELAXED))
+		return;
 	if (env && env < AEGIS_ENVS && !core_wake_soon(env, ring_waiter_cpu(waiter)))
 		core_wake(env);
 }

@@ -196,6 +196,14 @@ core_wake_soon(uint32_t env, uint32_t cpu)
 	return true;
 }
 
+/* It sleeps; or it runs elsewhere, and needs no more. */
+__attribute__((noinline)) static bool
+hand_asleep(uint32_t env)
+{
+	core_wake(env);
+	return core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0) == CORE_CHILD;
+}
+
 bool
 core_hand(void)
 {
@@ -206,12 +214,7 @@ core_hand(void)
 		return false;
 	control()->soon = 0;
 	st = core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0);
-	if (st == AEGIS_BUSY) {
-		/* It sleeps; or it runs elsewhere, and needs no more. */
-		core_wake(env);
-		st = core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0);
-	}
-	return st == CORE_CHILD;
+	return st == AEGIS_BUSY ? hand_asleep(env) : st == CORE_CHILD;
 }
 
 void

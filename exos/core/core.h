@@ -192,6 +192,8 @@ void core_free(void *at, size_t size);
 /* ---- memory of the program (process role) ---- */
 int copy_in(void *to, uint64_t from, size_t n); /* 0 or -EFAULT */
 int copy_out(uint64_t to, const void *from, size_t n);
+/* What both stand on, for those who have looked at the range: 0, or not all was copied. */
+size_t core_copy(void *to, const void *from, size_t n);
 /* Length without the terminating zero, -EFAULT, or -ENAMETOOLONG when none within size. */
 int64_t copy_in_string(char *to, uint64_t from, size_t size);
 int clear_out(uint64_t to, size_t n);

@@ -41,7 +41,6 @@ int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c);
 int64_t core_snapshot(int64_t (*fn)(void *arg, uint64_t rsp), void *arg);
 _Noreturn void core_context_load(uint64_t rsp, const void *context, size_t bytes);
 int64_t core_transfer(uint64_t gate, struct svc *s);
-size_t core_copy(void *to, const void *from, size_t n);
 size_t core_clear(void *to, size_t n);
 _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
 extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];

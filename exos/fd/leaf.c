@@ -84,7 +84,7 @@ regular_read_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 	from = run_at(f, &f->run[0], pos, n);
 	if (!from || !position_take(f, pos, n))
 		return LEAF_NOT;
-	return position_end(f, pos, n, !copy_out(at, from, n) && run_held(f));
+	return position_end(f, pos, n, leaf_put(at, from, n) && run_held(f));
 }
 
 static int64_t
@@ -100,7 +100,7 @@ regular_write_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 	to = run_at(f, &f->run[1], pos, n);
 	if (!to || !position_take(f, pos, n))
 		return LEAF_NOT;
-	if (copy_in(to, at, n) || !run_held(f))
+	if (!leaf_get(to, at, n) || !run_held(f))
 		return position_end(f, pos, n, false);
 	while (size < end && !__atomic_compare_exchange_n(&f->info->size, &size, end, false,
 							  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))

@@ -110,7 +110,7 @@ ring_empty(const struct ring_shared *s)
  * The common transfer, straight through: the ring is between processes, the bytes lie in one piece, and
  * nobody else is at this end of it.  LEAF_NOT: it is another.
  */
-static inline int64_t
+__attribute__((noinline)) static int64_t
 run_take(const struct ring *ring, uint64_t at, size_t n)
 {
 	struct ring_shared *s = ring->shared;
@@ -126,7 +126,7 @@ run_take(const struct ring *ring, uint64_t at, size_t n)
 	start = (uint32_t)tail & (ring->size - 1);
 	n = there < n ? there : n;
 	moved = there - 1 < ring->size && n <= ring->size - start &&
-		!copy_out(at, ring->data + start, n);
+		leaf_put(at, ring->data + start, n);
 	if (moved)
 		__atomic_store_n(&s->tail, tail + n, __ATOMIC_RELEASE);
 	ring_unlock(&s->read_lock);
@@ -144,7 +144,7 @@ ring_turn(struct file *f)
 	uint32_t *slot;
 	bool looked;
 
-	if (!control()->soon || !open_load(&s->write_open) || (file_flags(f) & LX_O_NONBLOCK))
+	if (!control()->soon || !open_load(&s->write_open) || (f->flags & LX_O_NONBLOCK))
 		return false;
 	slot = waiter_note_first(s->readers_waiting);
 	if (!slot)
@@ -154,17 +154,20 @@ ring_turn(struct file *f)
 	return looked;
 }
 
+/* run_take and this are functions, so that each saves what it needs alone. */
+__attribute__((noinline)) static int64_t
+pipe_read_turn(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
+{
+	return ring_turn(f) ? pipe_read_leaf(fd, at, n, f) : LEAF_NOT;
+}
+
 int64_t
 pipe_read_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 {
-	const struct ring_shared *s = f->ring.shared;
-
-	(void)fd;
-	if (n - 1 >= LX_MAX_RW_COUNT)
+	if (!n)
 		return LEAF_NOT;
-	while (ring_empty(s))
-		if (!ring_turn(f))
-			return LEAF_NOT;
+	if (ring_empty(f->ring.shared))
+		return pipe_read_turn(fd, at, n, f);
 	return run_take(&f->ring, at, n);
 }
 
@@ -184,7 +187,7 @@ pipe_write_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 	head = __atomic_load_n(&s->head, __ATOMIC_RELAXED);
 	there = head - __atomic_load_n(&s->tail, __ATOMIC_ACQUIRE);
 	start = (uint32_t)head & (size - 1);
-	moved = there <= size - n && n <= size - start && !copy_in(f->ring.data + start, at, n);
+	moved = there <= size - n && n <= size - start && leaf_get(f->ring.data + start, at, n);
 	if (moved)
 		__atomic_store_n(&s->head, head + n, __ATOMIC_RELEASE);
 	ring_unlock(&s->write_lock);

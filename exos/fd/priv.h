@@ -218,11 +218,44 @@ waiter_clear(uint32_t slots[RING_WAITERS])
 		waiter_clear_all(slots);
 }
 
+/* One waiter, in the first slot and on this processor, is the common case: it is woken soon. */
 static inline void
 waiters_wake(uint32_t slots[RING_WAITERS])
 {
-	if (ring_waiting(slots))
+	const uint64_t *pairs = (const void *)slots;
+	uint64_t first = __atomic_load_n(&pairs[0], __ATOMIC_RELAXED), others = first >> 32;
+	struct control *c = control();
+
+	_Static_assert(RING_WAITERS == 8, "four pairs");
+	others |= __atomic_load_n(&pairs[1], __ATOMIC_RELAXED);
+	others |= __atomic_load_n(&pairs[2], __ATOMIC_RELAXED);
+	others |= __atomic_load_n(&pairs[3], __ATOMIC_RELAXED);
+	if (!(first | others))
+		return;
+	if (others || c->soon || ring_waiter_cpu((uint32_t)first) != c->home_cpu ||
+	    ENVPAGE->cpu != c->home_cpu || ring_waiter_env((uint32_t)first) >= AEGIS_ENVS)
 		waiters_wake_all(slots);
+	else
+		c->soon = ring_waiter_env((uint32_t)first);
+}
+
+/* copy_out and copy_in for the short ways: whatever is not the program's own is for the long ones to refuse. */
+static inline bool
+leaf_range(uint64_t at, uint64_t n)
+{
+	return n <= LX_MAX_RW_COUNT && at < EXOS_USER_TOP - n;
+}
+
+static inline bool
+leaf_put(uint64_t at, const void *from, uint64_t n)
+{
+	return leaf_range(at, n) && !core_copy(arena_at(at), from, n);
+}
+
+static inline bool
+leaf_get(void *to, uint64_t at, uint64_t n)
+{
+	return leaf_range(at, n) && !core_copy(to, arena_at(at), n);
 }
 
 /* io_put and io_get when all is in one range of the program, as it mostly is. */

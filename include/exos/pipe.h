@@ -70,14 +70,39 @@ exos_ring_unlock(uint32_t *lock, uint32_t *waiters)
 	typedef uint64_t __attribute__((may_alias)) pair;
 	const volatile pair *pairs = (const void *)waiters;
 
+	uint64_t first, others;
+
 	__atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
-	if (!(pairs[0] | pairs[1] | pairs[2] | pairs[3]))
+	first = pairs[0];
+	others = first >> 32 | pairs[1] | pairs[2] | pairs[3];
+	if (!(first | others))
 		return;
+	if (!others) {
+		exos_wake_soon((uint32_t)first);
+		return;
+	}
 	for (uint32_t i = 0; i < EXOS_PIPE_WAITERS; i++)
 		if (waiters[i])
 			exos_wake_soon(waiters[i]);
 }
 
+/* memcpy; few bytes without a call. */
+static inline void
+exos_pipe_copy(uint8_t *to, const uint8_t *from, uint32_t n)
+{
+	uint64_t head, tail;
+
+	if (n == 1) {
+		*to = *from;
+	} else if (n - 8 <= 8) {
+		memcpy(&head, from, 8);
+		memcpy(&tail, from + n - 8, 8);
+		memcpy(to, &head, 8);
+		memcpy(to + n - 8, &tail, 8);
+	} else {
+		memcpy(to, from, n);
+	}
+}
 /* All n bytes, or 0. */
 static inline int64_t
 exos_pipe_write(const struct exos_pipe *p, const void *from, uint32_t n)
@@ -95,7 +120,7 @@ exos_pipe_write(const struct exos_pipe *p, const void *from, uint32_t n)
 	start = (uint32_t)head & (p->bytes - 1);
 	fits = used <= p->bytes - n && n <= p->bytes - start;
 	if (fits) {
-		memcpy(p->data + start, from, n);
+		exos_pipe_copy(p->data + start, from, n);
 		__atomic_store_n(&r->head, head + n, __ATOMIC_RELEASE);
 	}
 	exos_ring_unlock(&r->write_lock, r->readers_waiting);
@@ -121,7 +146,7 @@ exos_pipe_take(const struct exos_pipe *p, void *to, uint32_t n)
 	n = used < n ? (uint32_t)used : n;
 	fits = used - 1 < p->bytes && n <= p->bytes - start;
 	if (fits) {
-		memcpy(to, p->data + start, n);
+		exos_pipe_copy(to, p->data + start, n);
 		__atomic_store_n(&r->tail, tail + n, __ATOMIC_RELEASE);
 	}
 	exos_ring_unlock(&r->read_lock, r->writers_waiting);

@@ -427,6 +427,12 @@ copy(void *to, const void *from, size_t n)
 	return 0;
 }
 
+size_t
+core_copy(void *to, const void *from, size_t n)
+{
+	return copy(to, from, n) != 0;
+}
+
 int
 copy_in(void *to, uint64_t from, size_t n)
 {
