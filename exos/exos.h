@@ -10,7 +10,11 @@
  *	service		one a domain: name space, process table, terminals; entered by transfer
  *	process		an unmodified program with the library under it
  *
- * Addresses, the same in every role (all of ExOS lies in one level-1 table, except the arena):
+ * Addresses, the same in every role.  All of ExOS lies in one level-1 table, except the arena; the arena begins
+ * in the middle of one, so that the program's stack, just below it, has the same, and 128 MiB into a GiB, so that
+ * the program's mappings share a level-2 table with both: each table that a process does not need is 512 words
+ * that need not be cleared.
+ *
  *
  *	EXOS_ARENA	objects mapped by the library itself: file windows, rings, other spaces' pages
  *	EXOS_IMAGE	the image, also the vDSO that the program is shown
@@ -30,8 +34,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXOS_ARENA         0x00007f7fc0000000ul
-#define EXOS_ARENA_END     0x00007f7fe0000000ul
+#define EXOS_ARENA         0x00007f7fc8100000ul
+#define EXOS_ARENA_END     0x00007f7fe8100000ul
 #define EXOS_TRUTH         EXOS_ARENA_END /* supervisor, service: frames of the arena's pages, 512 KiB */
 #define EXOS_BASE          0x00007f7fefe00000ul
 #define EXOS_IMAGE         EXOS_BASE

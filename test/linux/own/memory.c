@@ -127,7 +127,7 @@ ranges(void)
 	tell("range taken", exos_range_own((uint64_t)base, PAGE) == -EEXIST &&
 				    exos_range_own((uint64_t)&other & -PAGE, PAGE) == -EEXIST);
 	tell("range of the library", exos_range_own(0x7f7fefe00000, PAGE) < 0 &&
-					     exos_range_own(0x7f7fc0000000 - PAGE, 2 * PAGE) < 0);
+					     exos_range_own(0x7f7fc8100000 - PAGE, 2 * PAGE) < 0);
 	tell("range of nobody",
 	     exos_range_own(~0ul << 40, PAGE) < 0 && exos_range_own(PAGE, ~0ul) < 0 &&
 		     exos_range_own(0, 0) < 0 && exos_range_own(0x10001, PAGE) < 0);
