@@ -243,8 +243,8 @@ yield_fast:
 	cmpq	ENV_STAMP(%r10), %rax
 	jne	yield_unlock
 	leaq	ENV_RIP(%r8), %rcx	/* a word without a meaning now */
-	cmpl	$0, ENV_DOOR(%r8)
-	jne	1f
+	testb	$ODD_GIVEN, ENV_ODD(%r8)	/* `killed` may have come meanwhile */
+	jnz	1f
 	movq	%r8, %gs:PERCPU_SENDER
 	jmp	2f
 1:	movq	ENV_LOCK(%r8), %rcx
