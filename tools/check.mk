@@ -21,7 +21,7 @@ headers = $(HEADERS_$(firstword $(subst /, ,$(1)))) tools/check.mk
 .SECONDEXPANSION:
 
 flags = $(if $(filter kernel/x86/kasan.c,$(1)),-DKERNEL_INSTRUMENTED -DKERNEL_KASAN) $(if $(filter \
-	%/chaos.c %/step.c,$(1)),-DKERNEL_CHAOS) $(patsubst \
+	%/chaos.c %/drop.c %/step.c,$(1)),-DKERNEL_CHAOS) $(patsubst \
 	-Werror,,$(if $(filter kernel/%,$(1)),$(KERNEL_CFLAGS),$(if $(filter exos/%,$(1)),$(EXOS_CFLAGS),$(HOST_CFLAGS))))
 # What sparse and cppcheck understand of them.
 plain = $(filter -D% -I% -std=%,$(call flags,$(1)))
