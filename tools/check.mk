@@ -20,7 +20,7 @@ headers = $(HEADERS_$(firstword $(subst /, ,$(1)))) tools/check.mk
 
 .SECONDEXPANSION:
 
-flags = $(if $(filter kernel/x86/kasan.c,$(1)),-DKERNEL_INSTRUMENTED -DKERNEL_KASAN) $(if $(filter \
+flags = $(if $(filter %/offsets.c,$(1)),-I$(K)) $(if $(filter kernel/x86/kasan.c,$(1)),-DKERNEL_INSTRUMENTED -DKERNEL_KASAN) $(if $(filter \
 	%/chaos.c %/drop.c %/step.c,$(1)),-DKERNEL_CHAOS) $(patsubst \
 	-Werror,,$(if $(filter kernel/%,$(1)),$(KERNEL_CFLAGS),$(if $(filter exos/%,$(1)),$(EXOS_CFLAGS),$(HOST_CFLAGS))))
 # What sparse and cppcheck understand of them.
@@ -34,7 +34,7 @@ run_analyze = clang --analyze $(filter-out -g,$(call flags,$(1))) -Xclang -analy
 run_sparse = sparse -m64 -Wno-decl '-D__builtin_ia32_rdtsc()=0ul' $(call plain,$(1)) $(1)
 
 define check_tool
-$$(C)/$(1)/%.log: % $$$$(call headers,$$$$*)
+$$(C)/$(1)/%.log: % $$$$(call headers,$$$$*) $$$$(if $$$$(filter %/offsets.c,$$$$*),$(K)/offsets.h)
 	@mkdir -p $$(@D)
 	@LC_ALL=C $$(call run_$(1),$$<) >$$@ 2>&1 || echo "$$<:0: error: exit status $$$$?" >>$$@
 endef
