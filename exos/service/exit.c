@@ -3,9 +3,9 @@
  * The end of processes, waiting for it, and the end of the domain.
  *
  * However a process ends (it says so, it is killed, or the kernel ended its environment) proc_end
- * is the one way: what it held goes first, then those who must know are told, then the kernel's
- * objects are destroyed.  The kernel does that in steps and may need several goes when the
- * environment is running on another processor; what is left over the main loop finishes.
+ * is the one way: what it held goes first, then the kernel's objects are destroyed, then its parent is
+ * told, so that who waited for it finds the memory that it had.  The kernel destroys in steps and may need
+ * several goes when the environment is running on another processor; what is left over the main loop finishes.
  *
  * A zombie keeps its entry for its parent.  Children of a process that ends belong to process 1.
  * When process 1 ends the domain ends: all others are killed, and when the terminal's output is on
@@ -33,6 +33,12 @@ space_clear(uint32_t space)
 		}
 	}
 	return any;
+}
+
+static bool
+proc_released(const struct proc *p)
+{
+	return !p->env && !p->space;
 }
 
 /* Whether nothing is left in the kernel. */
@@ -106,7 +112,7 @@ proc_forget(struct service *sv, struct proc *p)
 {
 	p->state = PROC_DEAD;
 	p->parent = NULL;
-	if (!p->env && !p->space)
+	if (proc_released(p))
 		proc_free(sv, p);
 }
 
@@ -159,7 +165,7 @@ children_leave(struct service *sv, struct proc *p)
 			q->mail->ppid = heir ? (uint32_t)heir->pid : 0;
 		if (q->state == PROC_ZOMBIE && !heir) {
 			proc_forget(sv, q);
-		} else if (q->state == PROC_ZOMBIE) {
+		} else if (q->state == PROC_ZOMBIE && proc_released(q)) {
 			news.code = LX_CLD_EXITED;
 			news.pid = q->pid;
 			signal_raise(sv, heir, &news);
@@ -243,8 +249,9 @@ proc_end(struct service *sv, struct proc *p, int32_t status)
 	proc_hot_pass(p);
 	proc_strip(sv, p);
 	children_leave(sv, p);
-	parent_tell(sv, p);
 	proc_destroy(sv, p);
+	if (proc_released(p))
+		parent_tell(sv, p);
 	first = p == sv->first;
 	if (!p->parent)
 		proc_forget(sv, p);
@@ -323,7 +330,7 @@ proc_find_dead(struct service *sv)
 	} while (again);
 	for (struct proc *p = sv->all; p; p = next) {
 		next = p->next;
-		if (!proc_over(p) || (!p->env && !p->space))
+		if (!proc_over(p) || proc_released(p))
 			continue;
 		if (!proc_kernel_release(p)) {
 			left = true;
@@ -332,6 +339,8 @@ proc_find_dead(struct service *sv)
 		proc_pages_give(sv, p);
 		if (p->state == PROC_DEAD)
 			proc_free(sv, p);
+		else
+			parent_tell(sv, p);
 	}
 	if (left)
 		kern_wake_self();
@@ -355,7 +364,7 @@ static bool
 wait_has_news(const struct proc *child, uint32_t options, bool exited)
 {
 	if (child->state == PROC_ZOMBIE)
-		return exited;
+		return exited && proc_released(child);
 	return (child->stop_news && options & LX_WUNTRACED) ||
 	       (child->continue_news && options & LX_WCONTINUED);
 }

@@ -31,10 +31,7 @@ page_fault(uint64_t addr, uint64_t error)
 	return -EFAULT;
 }
 
-/*
- * The same, when frames may come back: a process that ends gives them up in steps, while those who waited for
- * it run already.
- */
+/* The same, when frames may come back: a process that ends gives them up in steps, while others run. */
 #define PATIENCE_NS 200000000ul
 static int
 page_fault_patient(uint64_t addr, uint64_t error)

@@ -622,6 +622,7 @@ test_terminal(void)
 static void
 test_ends(void)
 {
+	uint32_t raised;
 	int a, b;
 
 	IS(domain_make(false), 0);
@@ -641,12 +642,15 @@ test_ends(void)
 	IS(fake.env[3000].space, 0);
 	fake.stubborn = 10000;
 	a = fork_(1);
+	raised = proc_of(1)->mail->raised[LX_SIGCHLD];
 	call_a(a, SVC_EXIT, 0);
-	IS(wait_(1, a, 0), a);
-	CHECK(proc_of(a) != NULL);
+	IS(wait_(1, a, 0), 0); /* its memory is not back yet */
+	IS(proc_of(1)->mail->raised[LX_SIGCHLD], raised);
 	while (fake.stubborn)
 		service_work(sv);
 	service_work(sv);
+	IS(proc_of(1)->mail->raised[LX_SIGCHLD], raised + 1);
+	IS(wait_(1, a, 0), a);
 	CHECK(!proc_of(a));
 	IS(call_a(0, SVC_HOST_SIGNAL, LX_SIGINT), 0);
 	IS(proc_of(1)->mail->raised[LX_SIGINT], 1);
