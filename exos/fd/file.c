@@ -11,7 +11,7 @@
  * 2. Bytes are in their page before the size grows over them, except for appends, which readers may
  *    see as zeros for a moment.
  * 3. A page that is bound writable was given by the service for writing; a gap between the old end
- *    and the start of a write is the service's to clear (SVC_EXTEND).
+ *    and the start of a write is the service's to clear (SVC_EXTEND), unless the position is shared.
  */
 #include "exos/fd/priv.h"
 
@@ -129,14 +129,17 @@ time_touch(struct file *f)
 	f->info->ctime = now;
 }
 
-/* [pos, end) was written: the size becomes at least end. */
+/*
+ * [pos, end) was written: the size becomes at least end.  With a shared position a gap below pos may be what another
+ * has taken and is writing: then the service clears nothing there.
+ */
 static int
 size_grow(struct file *f, uint64_t pos, uint64_t end)
 {
 	uint64_t size = size_load(f);
 
 	if (pos > size && pos < end)
-		return (int)service(SVC_EXTEND, f->obj, pos, end, 0);
+		return (int)service(SVC_EXTEND, f->obj, f->shared ? 0 : pos, end, 0);
 	while (size < end && !__atomic_compare_exchange_n(&f->info->size, &size, end, false,
 							  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;

@@ -14,8 +14,8 @@
  *    clears a bit, moves the window or unbinds pages of it forgets the file's runs.
  * 3. What invalidates the window's bits (another space, another layout) invalidates its runs: both are
  *    compared at each use, the layout and the mark `stale` once more after the bytes were moved.
- * 4. The position of a file that is not shared changes only here and in file.c, by this process: a load and
- *    a store.  A shared one is taken by compare-exchange before anything is moved, as there.
+ * 4. The position of a file that is not shared changes only here and in file.c, by this process.  A shared one
+ *    must be taken before anything is moved, and what is taken cannot always be given back: file.c does that.
  */
 #include "exos/core/control_asm.h"
 #include "exos/fd/priv.h"
@@ -45,68 +45,45 @@ run_held(const struct file *f)
 	return !f->window->stale;
 }
 
-/* [pos, pos + n) becomes this call's part of the file. */
-static inline bool
-position_take(struct file *f, uint64_t pos, uint64_t n)
-{
-	return !f->shared || __atomic_compare_exchange_n(&f->shared->position, &pos, pos + n, false,
-							 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
-
-static inline int64_t
-position_end(struct file *f, uint64_t pos, uint64_t n, bool moved)
-{
-	uint64_t taken = pos + n;
-
-	if (!f->shared && moved)
-		f->position = pos + n;
-	if (moved)
-		return (int64_t)n;
-	if (f->shared)
-		__atomic_compare_exchange_n(&f->shared->position, &taken, pos, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-	return LEAF_NOT;
-}
-
 static int64_t
 regular_read_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 {
-	uint64_t pos = __atomic_load_n(file_position(f), __ATOMIC_RELAXED);
-	uint64_t left = __atomic_load_n(&f->info->size, __ATOMIC_ACQUIRE) - pos;
+	uint64_t left = __atomic_load_n(&f->info->size, __ATOMIC_ACQUIRE) - f->position;
 	const uint8_t *from;
 
 	(void)fd;
 	/* At the end, or beyond it: not common. */
-	if (left - 1 >= INT64_MAX)
+	if (f->shared || left - 1 >= INT64_MAX)
 		return LEAF_NOT;
 	if (n > left)
 		n = left;
-	from = run_at(f, &f->run[0], pos, n);
-	if (!from || !position_take(f, pos, n))
+	from = run_at(f, &f->run[0], f->position, n);
+	if (!from || !leaf_put(at, from, n) || !run_held(f))
 		return LEAF_NOT;
-	return position_end(f, pos, n, leaf_put(at, from, n) && run_held(f));
+	f->position += n;
+	return (int64_t)n;
 }
 
 static int64_t
 regular_write_leaf(uint64_t fd, uint64_t at, uint64_t n, struct file *f)
 {
-	uint64_t pos = __atomic_load_n(file_position(f), __ATOMIC_RELAXED), end = pos + n;
+	uint64_t pos = f->position, end = pos + n;
 	uint64_t size = __atomic_load_n(&f->info->size, __ATOMIC_ACQUIRE);
 	uint8_t *to;
 
 	(void)fd;
-	if (pos > size || end > fd_table()->size_limit || (file_flags(f) & LX_O_APPEND) || !n)
+	if (f->shared || pos > size || end > fd_table()->size_limit || !n ||
+	    (file_flags(f) & LX_O_APPEND))
 		return LEAF_NOT;
 	to = run_at(f, &f->run[1], pos, n);
-	if (!to || !position_take(f, pos, n))
+	if (!to || !leaf_get(to, at, n) || !run_held(f))
 		return LEAF_NOT;
-	if (!leaf_get(to, at, n) || !run_held(f))
-		return position_end(f, pos, n, false);
 	while (size < end && !__atomic_compare_exchange_n(&f->info->size, &size, end, false,
 							  __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		;
 	time_touch(f);
-	return position_end(f, pos, n, true);
+	f->position = end;
+	return (int64_t)n;
 }
 
 void

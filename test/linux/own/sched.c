@@ -108,8 +108,10 @@ extra(void)
 			;
 	}
 	env = (uint32_t)exos_peer((uint32_t)pid);
+	/* Its slice may end before it can say so; from then on it has only what it is given. */
 	while (!shared[0])
-		usleep(1000);
+		if (exos_yield(env) != 0)
+			usleep(1000);
 	usleep(20000);
 	was = shared[1];
 	usleep(50000);
