@@ -20,7 +20,6 @@
  * 5. A wake between the check of the event count and SLEEPING cannot be lost: both are done, and the
  *    count is changed, under the environment's lock.  A reason is posted before its event is counted,
  *    so that whoever has seen the count sees the reason.
- *
  * 6. A processor's entry code may yield to a name without C (switch.S), if sys_yield has found before, and
  *    remembered in yields[], that the capability opens it (pct.c, invariant 6), and if its lock says
  *    that it is READY and begins afresh (LOCK_READY).  Rings are not changed then: the first who yielded
@@ -210,7 +209,7 @@ cpu_ready(struct env *e)
 		_ring_insert(c, e->cpu, e);
 	idle = system_page->idle_cpus & (1u << e->cpu);
 	lock_release(&c->lock);
-	if (e->cpu != machine_cpu())
+	if (e->stamp % AEGIS_CPUS != e->cpu)
 		e->stamp = 0; /* a short yield finds only who is ready on its own processor */
 	if (idle && e->cpu != machine_cpu())
 		machine_ipi(e->cpu);
@@ -493,7 +492,6 @@ pick(struct cpu *c, uint64_t now)
 	c->position = (uint32_t)(count % AEGIS_SLICES);
 	c->slice_end = system_page->tsc_boot + (count + 1) * slice_tsc;
 	c->extra = false;
-	c->stamp += AEGIS_CPUS;
 	if (s->env && c->yielded != count) {
 		e = ready_lock(callee_of(s->env, s->generation));
 		if (e && !debt_pay(e))
@@ -525,8 +523,8 @@ _Noreturn void
 cpu_next(void)
 {
 	struct cpu *c = cpu_this();
-	uint32_t bit = 1u << machine_cpu();
-	uint64_t now = machine_tsc();
+	uint32_t bit = 1u << machine_cpu(), extra = c->extra;
+	uint64_t now = machine_tsc(), end = c->slice_end;
 	struct env *e;
 
 	if (system_page->idle_cpus & bit)
@@ -534,6 +532,8 @@ cpu_next(void)
 	revoke_poll(now);
 	sleepers_expire(c, now);
 	e = pick(c, now);
+	if (c->slice_end != end || c->extra != extra)
+		c->stamp += AEGIS_CPUS;
 	if (e) {
 		if (system_page->idle_cpus & bit)
 			__atomic_and_fetch(&system_page->idle_cpus, ~bit, __ATOMIC_SEQ_CST);

@@ -181,7 +181,7 @@ uint32_t probe_write(uint64_t va, uint64_t value);
 uint64_t tsc(void);
 uint64_t ns(uint64_t ticks);
 uint64_t ticks(uint64_t ns);
-#define HANG 30000000000ul /* ns after which what is waited for does not come */
+#define HANG 90000000000ul /* ns after which what is waited for does not come */
 void rest(uint64_t ns);    /* sleeps so long */
 void relax_or_yield(void); /* lets others run when processors are few */
 uint64_t random_next(uint64_t *state);
