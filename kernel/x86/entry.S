@@ -115,20 +115,20 @@
 	.endif
 1:	movq	%rax, FRAME_ADDR(%rdi)
 	/* As trace_write. */
-	movq	%gs:PERCPU_TRACE, %r8
-	movq	RING_HEAD(%r8), %rax
-	incq	RING_HEAD(%r8)
+	movq	%gs:PERCPU_TRACE, %rdx
+	movq	RING_HEAD(%rdx), %rax
+	incq	RING_HEAD(%rdx)
 	andl	$TRACE_SLOTS - 1, %eax
 	shll	$5, %eax		/* bytes of a record */
-	leaq	RING_REC(%r8,%rax), %r8
-	movq	%rcx, REC_A(%r8)
+	movq	%rcx, RING_REC + REC_A(%rdx,%rax)
+	leaq	RING_REC(%rdx,%rax), %rcx
 	movq	(%rsp), %rax
-	movq	%rax, REC_B(%r8)	/* rip */
+	movq	%rax, REC_B(%rcx)	/* rip */
 	movq	\trace(%r11), %rax
-	movq	%rax, REC_EVENT(%r8)	/* and env */
+	movq	%rax, REC_EVENT(%rcx)	/* and env */
 	rdtsc
-	movl	%eax, REC_TSC(%r8)
-	movl	%edx, REC_TSC+4(%r8)
+	movl	%eax, REC_TSC(%rcx)
+	movl	%edx, REC_TSC+4(%rcx)
 	movq	%gs:PERCPU_COUNTERS, %rdx
 	incq	\counter(%rdx)
 	popq	FRAME_RIP(%rdi)
@@ -162,7 +162,6 @@
 	.macro	FRAME_ENTER
 	movq	FAST_ENTRY(%r11), %rcx
 	movl	$0x202, %r11d		/* MACHINE_FLAGS_USER */
-	xorl	%r8d, %r8d
 	swapgs
 	sysretq
 	.endm
