@@ -22,7 +22,8 @@ $(B)/linux/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/pages.h b
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -static -o $@ $< bench/bench.c
 
-$(B)/exos/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/pages.h build/libexos.a bench/bench.mk
+$(B)/exos/%: bench/%.c bench/bench.c bench/bench.h bench/mark.h bench/pages.h build/libexos.a \
+		$(wildcard include/exos/*.h) bench/bench.mk
 	@mkdir -p $(@D)
 	$(CC) $(BENCH_CFLAGS) -DEXOS -Iinclude -static -o $@ $< bench/bench.c build/libexos.a
 

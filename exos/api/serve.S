@@ -156,20 +156,21 @@ exos_send:
 exos_yield:
 	cmpl	$0, %gs:CONTROL_SOON
 	jne	3f
-1:	LIGHT_SAVE
-	movl	$0xffff, %eax		/* AEGIS_SELF, AEGIS_ANY: to anybody */
+1:	testl	%edi, %edi
+	jz	2f
+yield_to:
+	LIGHT_SAVE
 	movl	%edi, %esi
 	movl	$1, %edi		/* EXOS_CAP_DOMAIN */
-	testl	%esi, %esi
-	jz	2f
 4:	movl	$AEGIS_BASE + 25, %eax
 	syscall
 	LIGHT_DROP
 	DEFER_END
 	movq	%rax, %rdi
 	jmp	api_light_error
-2:	movl	$-1, %esi
-	movl	%eax, %edi
+2:	LIGHT_SAVE
+	movl	$0xffff, %edi		/* AEGIS_SELF, AEGIS_ANY: to anybody */
+	movl	$-1, %esi
 	jmp	4b
 3:	pushq	%rdi
 	call	core_soon_wake
@@ -216,7 +217,7 @@ exos_hand:
 	movl	$0, %gs:CONTROL_SOON
 	pushq	%rax
 	movl	%eax, %edi
-	call	exos_yield
+	call	yield_to
 	popq	%rdi
 	testl	%eax, %eax
 	jnz	1f

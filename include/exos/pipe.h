@@ -103,6 +103,7 @@ exos_pipe_copy(uint8_t *to, const uint8_t *from, uint32_t n)
 		memcpy(to, from, n);
 	}
 }
+
 /* All n bytes, or 0. */
 static inline int64_t
 exos_pipe_write(const struct exos_pipe *p, const void *from, uint32_t n)
@@ -110,7 +111,6 @@ exos_pipe_write(const struct exos_pipe *p, const void *from, uint32_t n)
 	struct exos_ring *r = p->ring;
 	uint64_t head, used;
 	uint32_t start;
-	bool fits;
 
 	if (n > EXOS_PIPE_BUF || !__atomic_load_n(&r->read_open, __ATOMIC_ACQUIRE) ||
 	    !exos_ring_lock(p, &r->write_lock))
@@ -118,13 +118,21 @@ exos_pipe_write(const struct exos_pipe *p, const void *from, uint32_t n)
 	head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
 	used = head - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
 	start = (uint32_t)head & (p->bytes - 1);
-	fits = used <= p->bytes - n && n <= p->bytes - start;
-	if (fits) {
-		exos_pipe_copy(p->data + start, from, n);
-		__atomic_store_n(&r->head, head + n, __ATOMIC_RELEASE);
+	if (used > p->bytes - n || n > p->bytes - start) {
+		exos_ring_unlock(&r->write_lock, r->readers_waiting);
+		return 0;
 	}
+	exos_pipe_copy(p->data + start, from, n);
+	__atomic_store_n(&r->head, head + n, __ATOMIC_RELEASE);
 	exos_ring_unlock(&r->write_lock, r->readers_waiting);
-	return fits ? n : 0;
+	return n;
+}
+
+static inline bool
+exos_pipe_empty(const struct exos_ring *r)
+{
+	return __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) ==
+	       __atomic_load_n(&r->tail, __ATOMIC_RELAXED);
 }
 
 /* What is there, at most n bytes; 0: nothing, or not in one piece. */
@@ -134,49 +142,51 @@ exos_pipe_take(const struct exos_pipe *p, void *to, uint32_t n)
 	struct exos_ring *r = p->ring;
 	uint64_t tail, used;
 	uint32_t start;
-	bool fits;
 
-	if (__atomic_load_n(&r->head, __ATOMIC_ACQUIRE) ==
-		    __atomic_load_n(&r->tail, __ATOMIC_RELAXED) ||
-	    !exos_ring_lock(p, &r->read_lock))
+	if (exos_pipe_empty(r) || !exos_ring_lock(p, &r->read_lock))
 		return 0;
 	tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED);
 	used = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) - tail;
 	start = (uint32_t)tail & (p->bytes - 1);
 	n = used < n ? (uint32_t)used : n;
-	fits = used - 1 < p->bytes && n <= p->bytes - start;
-	if (fits) {
-		exos_pipe_copy(to, p->data + start, n);
-		__atomic_store_n(&r->tail, tail + n, __ATOMIC_RELEASE);
+	if (used - 1 >= p->bytes || n > p->bytes - start) {
+		exos_ring_unlock(&r->read_lock, r->writers_waiting);
+		return 0;
 	}
+	exos_pipe_copy(to, p->data + start, n);
+	__atomic_store_n(&r->tail, tail + n, __ATOMIC_RELEASE);
 	exos_ring_unlock(&r->read_lock, r->writers_waiting);
-	return fits ? n : 0;
+	return n;
+}
+
+/* Until there is something, or the other end is closed, or a signal came.  False: others wait here, too. */
+static inline bool
+exos_pipe_wait(const struct exos_pipe *p)
+{
+	struct exos_ring *r = p->ring;
+	uint32_t seen = exos_events(), none = 0, me = p->waiter;
+
+	if (!__atomic_compare_exchange_n(&r->readers_waiting[0], &none, me, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return false;
+	/* A hand-over may come back with nothing: the second time it sleeps. */
+	for (int i = 0; i < 2; i++) {
+		if (!exos_pipe_empty(r) || !__atomic_load_n(&r->write_open, __ATOMIC_ACQUIRE))
+			break;
+		exos_hand(seen);
+	}
+	__atomic_compare_exchange_n(&r->readers_waiting[0], &me, 0, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
+	return true;
 }
 
 /* The same, after a wait if need be; 0: the other end is closed, a signal came, or not in one piece. */
 static inline int64_t
 exos_pipe_read(const struct exos_pipe *p, void *to, uint32_t n)
 {
-	struct exos_ring *r = p->ring;
-	uint32_t seen = exos_events(), none = 0, me = p->waiter;
-	int64_t got = exos_pipe_take(p, to, n);
-
-	if (got || !__atomic_compare_exchange_n(&r->readers_waiting[0], &none, me, false,
-						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		return got;
-	/* A hand-over may come back with nothing: the next round sleeps. */
-	for (int round = 0; round < 2; round++) {
-		if (__atomic_load_n(&r->head, __ATOMIC_RELAXED) ==
-			    __atomic_load_n(&r->tail, __ATOMIC_RELAXED) &&
-		    __atomic_load_n(&r->write_open, __ATOMIC_ACQUIRE))
-			exos_hand(seen);
-		got = exos_pipe_take(p, to, n);
-		if (got)
-			break;
-	}
-	__atomic_compare_exchange_n(&r->readers_waiting[0], &me, 0, false, __ATOMIC_RELAXED,
-				    __ATOMIC_RELAXED);
-	return got;
+	if (exos_pipe_empty(p->ring) && !exos_pipe_wait(p))
+		return 0;
+	return exos_pipe_take(p, to, n);
 }
 
 #endif
