@@ -91,15 +91,22 @@ serve_tlrpc(void)
 	return exos_serve_tlrpc(nothing_trusted, server_stack + SERVER_STACK);
 }
 
+/* Entered there, with nothing of the library's in between. */
+static int64_t
+serve_at(uint64_t entry)
+{
+	struct exos_serve serve = {.size = sizeof(serve),
+				   .entry = entry,
+				   .stack = (uint64_t)(server_stack + SERVER_STACK)};
+
+	return exos_serve(&serve);
+}
+
 /* The entry is the return. */
 static int64_t
 serve_bare(void)
 {
-	struct exos_serve bare = {.size = sizeof(bare),
-				  .entry = (uint64_t)exos_serve_return,
-				  .stack = (uint64_t)(server_stack + SERVER_STACK)};
-
-	return exos_serve(&bare);
+	return serve_at((uint64_t)exos_serve_return);
 }
 
 static int64_t
@@ -296,11 +303,7 @@ arrival_note(void)
 static int64_t
 serve_arrivals(void)
 {
-	struct exos_serve serve = {.size = sizeof(serve),
-				   .entry = (uint64_t)arrival,
-				   .stack = (uint64_t)(server_stack + SERVER_STACK)};
-
-	return exos_serve(&serve);
+	return serve_at((uint64_t)arrival);
 }
 
 static void

@@ -24,7 +24,6 @@
  *    compares them with the target's lock held.
  * 7. The processor's time goes on being that of the slice: only cpu->env changes.  A slice that is
  *    over stays over: who is entered in an epilogue has what is left of it.
- *
  * 8. A link names the other side by its number alone.  It is enough: the number of an environment that
  *    ended is not free while it has links, which only its own pct_orphan takes from it, and nobody can
  *    call one that has ended or runs.

@@ -272,6 +272,29 @@ core_resume:
 	movq	40(%rsi), %rbx
 	jmp	core_resume_start
 
+/* At a site, rsp behind the flags in the first frame: what a function may change goes into the frame. */
+.macro SITE_SAVE
+	subq	$FRAME_RFLAGS, %rsp
+	movq	%rdi, FRAME_RDI(%rsp)
+	movq	%rsi, FRAME_RSI(%rsp)
+	movq	%rdx, FRAME_RDX(%rsp)
+	movq	%r10, FRAME_R10(%rsp)
+	movq	%r8, FRAME_R8(%rsp)
+	movq	%r9, FRAME_R9(%rsp)
+	movq	%rax, FRAME_RAX(%rsp)
+	movq	%rcx, FRAME_RIP(%rsp)
+	cld
+.endm
+
+/* rax is the call's answer, rcx and r11 as `syscall` leaves them. */
+.macro SITE_ANSWER
+	movq	%rax, FRAME_RAX(%rsp)
+	movq	FRAME_RIP(%rsp), %rcx
+	movq	FRAME_RFLAGS(%rsp), %r11
+	movq	%rcx, FRAME_RCX(%rsp)
+	movq	%r11, FRAME_R11(%rsp)
+.endm
+
 /*
  * Where the stubs of rewritten call sites come in: as `syscall` would, with rcx = where to go on.  The
  * program's context goes into the first frame of the upcall stack, which is free while the program runs.
@@ -360,16 +383,7 @@ core_leaf_call:
 site_handler:
 	movl	$1, %gs:CONTROL_DEFER
 site_deferred:
-	subq	$FRAME_RFLAGS, %rsp
-	movq	%rdi, FRAME_RDI(%rsp)
-	movq	%rsi, FRAME_RSI(%rsp)
-	movq	%rdx, FRAME_RDX(%rsp)
-	movq	%r10, FRAME_R10(%rsp)
-	movq	%r8, FRAME_R8(%rsp)
-	movq	%r9, FRAME_R9(%rsp)
-	movq	%rax, FRAME_RAX(%rsp)
-	movq	%rcx, FRAME_RIP(%rsp)
-	cld
+	SITE_SAVE
 	cmpl	$0, %gs:CONTROL_KEYS
 	jne	4f
 5:	testq	%r11, %r11
@@ -378,11 +392,7 @@ site_deferred:
 	movq	%rax, %gs:CONTROL_NUMBER
 	leaq	FRAME_RDI(%rsp), %rdi
 	call	*%r11
-	movq	%rax, FRAME_RAX(%rsp)
-	movq	FRAME_RIP(%rsp), %rcx
-	movq	FRAME_RFLAGS(%rsp), %r11
-	movq	%rcx, FRAME_RCX(%rsp)
-	movq	%r11, FRAME_R11(%rsp)
+	SITE_ANSWER
 	cmpl	$0, %gs:CONTROL_ATTENTION
 	jne	2f
 	cmpq	$-512, %rax		/* ERESTARTSYS */
@@ -401,27 +411,14 @@ site_deferred:
 	jmp	5b
 
 leaf_deferred:
-	subq	$FRAME_RFLAGS, %rsp
-	movq	%rdi, FRAME_RDI(%rsp)
-	movq	%rsi, FRAME_RSI(%rsp)
-	movq	%rdx, FRAME_RDX(%rsp)
-	movq	%r10, FRAME_R10(%rsp)
-	movq	%r8, FRAME_R8(%rsp)
-	movq	%r9, FRAME_R9(%rsp)
-	movq	%rax, FRAME_RAX(%rsp)
-	movq	%rcx, FRAME_RIP(%rsp)
-	cld
+	SITE_SAVE
 	movq	%r11, %rcx
 	call	*FILE_FUNCTION(%r11,%rax,8)
 	movq	FRAME_RAX(%rsp), %rdx
 	cmpq	$LEAF_NOT, %rax
 	je	1f
 	incl	%gs:CONTROL_CALLS(,%rdx,4)
-	movq	%rax, FRAME_RAX(%rsp)
-	movq	FRAME_RIP(%rsp), %rcx
-	movq	FRAME_RFLAGS(%rsp), %r11
-	movq	%rcx, FRAME_RCX(%rsp)
-	movq	%r11, FRAME_R11(%rsp)
+	SITE_ANSWER
 	jmp	core_resume_call
 1:	movq	%rdx, %rax
 	leaq	call_leaf_handlers(%rip), %r11

@@ -30,17 +30,6 @@
 #include "asm.h"
 #include "offsets.h"
 
-/*
- * CLAC does not exist before SMAP, RDPKRU and WRPKRU not before protection keys; trap_init overwrites
- * these there: with no-operations, and RDPKRU so that it answers 0.
- */
-	.macro	CLEAR_AC
-771:	clac
-	.pushsection clac_sites, "a"
-	.quad	771b
-	.popsection
-	.endm
-
 	.macro	SAVE
 	pushq	%rdi
 	pushq	%rsi
@@ -139,18 +128,12 @@
 	movq	FAST_GS_BASE(%r11), %rax
 	movq	%rax, FRAME_GS_BASE(%rdi)
 	xorl	%ecx, %ecx
-911:	rdpkru
-	.pushsection pkru_sites, "a"
-	.quad	911b
-	.popsection
+	PATCHED	rdpkru, pkru_sites
 	movl	%eax, FRAME_PKRU(%rdi)
 	cmpl	FAST_PKRU(%r11), %eax
 	je	2f
 	movl	FAST_PKRU(%r11), %eax
-912:	wrpkru
-	.pushsection pkru_sites, "a"
-	.quad	912b
-	.popsection
+	PATCHED	wrpkru, pkru_sites
 2:	movq	FAST_AREA(%r11), %rcx
 	movl	(%rcx), %eax		/* defer */
 	movl	$1, (%rcx)
@@ -355,7 +338,7 @@ trap_common:
 trap_ours:
 	SAVE
 	cld
-	CLEAR_AC
+	PATCHED	clac, clac_sites
 	movq	%rsp, %rdi
 	xorl	%ebp, %ebp
 	call	trap_user
@@ -370,7 +353,7 @@ trap_iretq:
 trap_in_kernel:
 	SAVE
 	cld
-	CLEAR_AC
+	PATCHED	clac, clac_sites
 	movq	%rsp, %rdi
 	leaq	trap_iretq(%rip), %rax
 	cmpq	%rax, REGS_RIP(%rsp)
@@ -413,7 +396,7 @@ trap_stubs:
 ist_common:
 	SAVE
 	cld
-	CLEAR_AC
+	PATCHED	clac, clac_sites
 	rdgsbase %rbx
 	movq	REGS_SIZE+8(%rsp), %rax
 	cmpq	$1, REGS_SIZE-56(%rsp)	/* vector */

@@ -62,10 +62,7 @@
 	cmpq	WAY_EPOCH(%r11), %rax
 	jne	23f
 	xorl	%ecx, %ecx
-911:	rdpkru
-	.pushsection pkru_sites, "a"
-	.quad	911b
-	.popsection
+	PATCHED	rdpkru, pkru_sites
 	movq	WAY_TARGET(%r11), %rdx
 	cmpl	FAST_PKRU(%rdx), %eax
 	jne	23f
@@ -156,10 +153,7 @@ pct_return_fast:
 	lock cmpxchgl %ecx, (%rdx)
 	jne	31f
 	xorl	%ecx, %ecx
-913:	rdpkru
-	.pushsection pkru_sites, "a"
-	.quad	913b
-	.popsection
+	PATCHED	rdpkru, pkru_sites
 	movq	%gs:PERCPU_CALLER, %rdx
 	cmpl	ENV_PKRU(%rdx), %eax
 	jne	32f
@@ -283,17 +277,11 @@ yield_go:
 
 	/* r10 begins, as by _env_go. */
 	xorl	%ecx, %ecx
-914:	rdpkru
-	.pushsection pkru_sites, "a"
-	.quad	914b
-	.popsection
+	PATCHED	rdpkru, pkru_sites
 	cmpl	FAST_PKRU(%r10), %eax
 	je	1f
 	movl	FAST_PKRU(%r10), %eax
-915:	wrpkru
-	.pushsection pkru_sites, "a"
-	.quad	915b
-	.popsection
+	PATCHED	wrpkru, pkru_sites
 1:	movl	$-1, %eax
 	movl	%eax, %edx
 	xrstor64 vector_initial(%rip)

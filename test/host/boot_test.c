@@ -47,24 +47,7 @@ extern uint8_t image_start[], image_end[];
 #undef memcmp
 #undef strlen
 
-static int tests, failures;
-static bool wrong;
-
-#define EXPECT(e)                                                        \
-	do {                                                             \
-		if (!(e)) {                                              \
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #e); \
-			wrong = true;                                    \
-		}                                                        \
-	} while (0)
-
-static void
-result(const char *name)
-{
-	printf("%sok %d - %s\n", wrong ? "not " : "", ++tests, name);
-	failures += wrong;
-	wrong = false;
-}
+#include "alone.h"
 
 /* ---- what the rest of the kernel is here ---- */
 
@@ -701,6 +684,5 @@ main(void)
 	archives();
 	libraries();
 	damaged();
-	printf("1..%d\n", tests);
-	return failures != 0;
+	return results_end();
 }

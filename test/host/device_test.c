@@ -23,24 +23,7 @@ static uint32_t inl(uint16_t port);
 #include "kernel/dev/virtio.c"
 #include "kernel/dev/virtio_console.c"
 
-static int tests, failures;
-static bool wrong;
-
-#define EXPECT(e)                                                        \
-	do {                                                             \
-		if (!(e)) {                                              \
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #e); \
-			wrong = true;                                    \
-		}                                                        \
-	} while (0)
-
-static void
-result(const char *name)
-{
-	printf("%sok %d - %s\n", wrong ? "not " : "", ++tests, name);
-	failures += wrong;
-	wrong = false;
-}
+#include "alone.h"
 
 /* ---- what the rest of the kernel is here ---- */
 
@@ -487,6 +470,5 @@ main(void)
 	console_good();
 	console_nonsense();
 	console_lacks();
-	printf("1..%d\n", tests);
-	return failures != 0;
+	return results_end();
 }

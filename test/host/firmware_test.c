@@ -30,24 +30,7 @@ static struct cpuid cpuid(uint32_t leaf, uint32_t sub);
 #include "kernel/x86/acpi.c"
 #include "kernel/x86/time.c"
 
-static int tests, failures;
-static bool wrong;
-
-#define EXPECT(e)                                                        \
-	do {                                                             \
-		if (!(e)) {                                              \
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #e); \
-			wrong = true;                                    \
-		}                                                        \
-	} while (0)
-
-static void
-result(const char *name)
-{
-	printf("%sok %d - %s\n", wrong ? "not " : "", ++tests, name);
-	failures += wrong;
-	wrong = false;
-}
+#include "alone.h"
 
 /* ---- what the rest of the kernel is here ---- */
 
@@ -636,6 +619,5 @@ main(void)
 	clocks_measured();
 	clocks_stated();
 	clock_on_the_wall();
-	printf("1..%d\n", tests);
-	return failures != 0;
+	return results_end();
 }

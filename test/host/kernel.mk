@@ -26,7 +26,7 @@ $(HK_OUT)/%_test.$(1): test/host/%_test.c $$(HK_DEPENDS)
 	@mkdir -p $$(@D)
 	$(1) $$(HK_CFLAGS) $$(HK_SANITIZE) $$(HK_SOURCES) $$< -o $$@ $$(HK_SECTIONS)
 
-$(HK_ALONE:%=$(HK_OUT)/%_test.$(1)): $(HK_OUT)/%_test.$(1): test/host/%_test.c $(wildcard kernel/*.h kernel/*/*.[ch])
+$(HK_ALONE:%=$(HK_OUT)/%_test.$(1)): $(HK_OUT)/%_test.$(1): test/host/%_test.c test/host/alone.h $(wildcard kernel/*.h kernel/*/*.[ch])
 	@mkdir -p $$(@D)
 	@$(1) $$(HK_CFLAGS) -I. $$(HK_SANITIZE) $$< -o $$@
 

@@ -37,24 +37,7 @@ static void wrmsr(uint32_t msr, uint64_t value);
 #include "kernel/x86/apic.c"
 #include "kernel/x86/power.c"
 
-static int tests, failures;
-static bool wrong;
-
-#define EXPECT(e)                                                        \
-	do {                                                             \
-		if (!(e)) {                                              \
-			printf("# %s:%d: %s\n", __FILE__, __LINE__, #e); \
-			wrong = true;                                    \
-		}                                                        \
-	} while (0)
-
-static void
-result(const char *name)
-{
-	printf("%sok %d - %s\n", wrong ? "not " : "", ++tests, name);
-	failures += wrong;
-	wrong = false;
-}
+#include "alone.h"
 
 /* ---- the machine, and what the rest of the kernel is here ---- */
 
@@ -503,6 +486,5 @@ main(void)
 	legacy_lines();
 	ways_out();
 	last_words();
-	printf("1..%d\n", tests);
-	return failures != 0;
+	return results_end();
 }
