@@ -32,19 +32,4 @@
 #define STACK_IST  8192
 #endif
 
-#ifdef __ASSEMBLER__
-/* clang-format off */
-/*
- * CLAC does not exist before SMAP, RDPKRU and WRPKRU not before protection keys; trap_init overwrites
- * these there: with no-operations, and RDPKRU so that it answers 0.
- */
-	.macro	PATCHED insn, sites
-771:	\insn
-	.pushsection \sites, "a"
-	.quad	771b
-	.popsection
-	.endm
-/* clang-format on */
-#endif
-
 #endif

@@ -29,6 +29,7 @@
  */
 #include "asm.h"
 #include "offsets.h"
+#include "patched.S"
 
 	.macro	SAVE
 	pushq	%rdi

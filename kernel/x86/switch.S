@@ -15,6 +15,7 @@
  */
 #include "asm.h"
 #include "offsets.h"
+#include "patched.S"
 
 	.text
 /* ---- transfers, the short way (pct.c, invariants 5 and 6) ---- */
