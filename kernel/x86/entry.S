@@ -200,6 +200,13 @@ syscall_c:
 syscall_settled:
 	movq	%r10, %rcx
 	callq	*sys_table(, %rax, 8)
+#ifdef KERNEL_CHECKED
+	pushq	%rax
+	subq	$8, %rsp		/* 16-byte alignment */
+	call	check_exit
+	addq	$8, %rsp
+	popq	%rax
+#endif
 	xorl	%edi, %edi
 	xorl	%esi, %esi
 	xorl	%edx, %edx
