@@ -47,6 +47,7 @@ void text_drop(struct text *text, size_t count); /* the first bytes */
 void text_print(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void list_add(struct list *list, char *item); /* takes the pointer, not a copy */
 int64_t clock_ms(void);                       /* monotonic */
+int64_t clock_wall(void);                     /* ns since 1970 */
 
 /* options.c: the command line. */
 

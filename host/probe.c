@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Whether KVM works here.  That /dev/kvm opens proves nothing: there are hosts where it answers and
- * runs no kernel.  So the kernel itself is booted with the command line "probe", which makes it
- * power off at once; it must have done so before a deadline.  The verdict is kept for this boot of
+ * runs no kernel.  So the kernel itself is booted without an archive, of which it must have said
+ * that it cannot go on, by the status of a panic, before a deadline.  The verdict is kept for this boot of
  * the host.
  */
 #define _GNU_SOURCE
@@ -93,7 +93,7 @@ probe_boot(const struct options *options)
 		if (wait[0].revents & POLLHUP)
 			usleep(1000);
 	}
-	works = qemu.pid == 0 && qemu_end(&qemu, words, sizeof(words)) == MACHINE_OFF;
+	works = qemu.pid == 0 && qemu_end(&qemu, words, sizeof(words)) == MACHINE_PANIC;
 	qemu_kill(&qemu);
 	close(qemu.channel);
 	close(qemu.channel_far);

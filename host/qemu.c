@@ -50,18 +50,16 @@ qemu_program(void)
 }
 
 /*
- * The kernel's command line: which library OS, what developers add, and of microvm, where neither ports
- * nor firmware are, at which addresses QEMU has PCI's configuration space and a window for registers.
+ * The kernel's command line: which library OS, where it writes the status with which QEMU ends, what time it
+ * is, and what developers add; of microvm, where neither ports nor firmware are, at which addresses QEMU has
+ * PCI's configuration space and a window for registers.
  */
 static char *
-kernel_line(const struct options *options, bool probe)
+kernel_line(const struct options *options)
 {
 	struct text line = {0};
 
-	if (probe)
-		text_print(&line, "probe");
-	else
-		text_print(&line, "libos=%s", options->libos);
+	text_print(&line, "libos=%s exit=0x501 wall=%lld", options->libos, (long long)clock_wall());
 	if (strcmp(options->machine, "microvm") == 0)
 		text_print(&line, " ecam=0xe0000000 window=0xc0000000");
 	for (size_t i = 0; i < options->kernel_options.count; i++)
@@ -85,18 +83,12 @@ arguments_machine(struct list *arguments, const struct options *options, bool kv
 	bool microvm = strcmp(options->machine, "microvm") == 0;
 	bool several = options->cpus > 1 && !options->icount;
 	const char *const words[] = {
-		"-M",
-		microvm ? "microvm,pcie=on,acpi=on,isa-serial=on,rtc=on" : options->machine,
-		"-accel",
-		kvm ? "kvm" : several ? "tcg,thread=multi" : "tcg,thread=single",
-		"-cpu",
-		"max",
-		"-nodefaults",
-		"-no-user-config",
-		"-display",
-		"none",
-		"-no-reboot",
-		NULL,
+		"-M",          microvm ? "microvm,pcie=on,acpi=on,isa-serial=on" : options->machine,
+		"-accel",      kvm ? "kvm" : several ? "tcg,thread=multi" : "tcg,thread=single",
+		"-cpu",        "max",
+		"-nodefaults", "-no-user-config",
+		"-display",    "none",
+		"-no-reboot",  NULL,
 	};
 
 	arguments_add(arguments, words);
@@ -117,7 +109,7 @@ arguments_boot(struct list *arguments, const struct options *options, int archiv
 	list_add(arguments, duplicate("-kernel"));
 	list_add(arguments, kernel ? duplicate(kernel) : path_artefact("aegis.elf"));
 	list_add(arguments, duplicate("-append"));
-	list_add(arguments, kernel_line(options, archive < 0));
+	list_add(arguments, kernel_line(options));
 	if (archive >= 0) {
 		list_add(arguments, duplicate("-initrd"));
 		list_add(arguments, format_text("/proc/self/fd/%d", archive));

@@ -67,7 +67,6 @@ uint32_t machine_cpus(void);
 void machine_ipi(uint32_t cpu); /* makes it enter trap_ipi(); also to itself, after this entry */
 void machine_smp_start(void);   /* the other processors run cpu_next() from now on */
 uint64_t machine_tsc_hz(void);
-uint64_t machine_wall_ns(void);   /* ns since 1970 now, 0: unknown */
 void machine_timer(uint64_t tsc); /* next timer interrupt of this processor; past values: at once */
 
 /*

@@ -294,9 +294,9 @@ system_page_make(void)
 	system_page->slices = AEGIS_SLICES;
 	system_page->tsc_hz = machine_tsc_hz();
 	system_page->tsc_boot = machine_tsc();
-	system_page->wall_ns = machine_wall_ns();
 	system_page->slice_tsc = machine_tsc_hz() / 1000000 * AEGIS_SLICE_NS / 1000;
 	system_page->ns_mult = (1000000000ul << 32) / machine_tsc_hz();
+	system_page->wall_ns = option_number("wall", 0);
 	system_page->xsave_size = machine_vector_size();
 	system_page->xcr0 = machine_xcr0();
 }

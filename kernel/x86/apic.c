@@ -2,8 +2,8 @@
 /*
  * Interrupt controllers.
  *
- * Owns: each processor's local APIC (registers in memory, or MSRs where the firmware left it in
- * that mode or CPUID offers it), the IO APICs, and the legacy controllers, which are silenced.
+ * Owns: each processor's local APIC, by its registers in memory, the IO APICs, and the legacy
+ * controllers, which are silenced.
  *
  * 1. Legacy line n (0..15) is the global line that ACPI's overrides name, edge and high unless they
  * say otherwise; its vector is VECTOR_LINES + n.
@@ -16,7 +16,6 @@
 #define APIC_BASE_X2     (1ul << 10)
 #define APIC_ENABLE      0x100u
 #define LVT_MASKED       0x10000u
-#define LVT_DEADLINE     0x40000u
 #define COMMAND_PENDING  0x1000u
 #define COMMAND_FIXED    0x4000u
 #define COMMAND_NMI      0x4400u
@@ -41,7 +40,7 @@ enum {
 	APIC_TIMER_DIVIDE = 0x3e0,
 };
 
-static volatile uint8_t *registers; /* NULL: MSRs */
+static volatile uint8_t *registers;
 static bool ready;
 static struct lock ioapic_lock;
 static volatile uint32_t *ioapics[IOAPICS];
@@ -50,24 +49,19 @@ static uint32_t ioapic_lines[IOAPICS];
 static uint32_t
 apic_read(uint32_t reg)
 {
-	if (!registers)
-		return (uint32_t)rdmsr(0x800 + reg / 16);
 	return *(volatile uint32_t *)(registers + reg);
 }
 
 static void
 apic_write(uint32_t reg, uint32_t value)
 {
-	if (!registers)
-		wrmsr(0x800 + reg / 16, value);
-	else
-		*(volatile uint32_t *)(registers + reg) = value;
+	*(volatile uint32_t *)(registers + reg) = value;
 }
 
 uint32_t
 apic_id(void)
 {
-	return registers ? apic_read(APIC_ID) >> 24 : apic_read(APIC_ID);
+	return apic_read(APIC_ID) >> 24;
 }
 
 void
@@ -79,13 +73,6 @@ apic_end(void)
 void
 apic_send(uint32_t to, uint32_t command)
 {
-	if (!registers) {
-		/* Stores before it must be seen by who gets it; this write orders nothing by
-		 * itself. */
-		__asm__ volatile("mfence; lfence" ::: "memory");
-		wrmsr(0x830, (uint64_t)to << 32 | command);
-		return;
-	}
 	while (apic_read(APIC_COMMAND) & COMMAND_PENDING)
 		machine_relax();
 	apic_write(APIC_COMMAND_TO, to << 24);
@@ -131,10 +118,6 @@ machine_timer(uint64_t tsc)
 {
 	uint64_t now, count;
 
-	if (time_deadline) {
-		wrmsr(MSR_TSC_DEADLINE, tsc ? tsc : 1);
-		return;
-	}
 	if (tsc == UINT64_MAX) {
 		apic_write(APIC_TIMER_INITIAL, 0);
 		return;
@@ -181,8 +164,9 @@ apic_init(void)
 	uint64_t base = rdmsr(MSR_APIC_BASE);
 
 	pics_silence();
-	if (!(base & APIC_BASE_X2) && !feature_offered('c', 1, 0, 21))
-		registers = mmu_device(acpi.lapic ? acpi.lapic : base & AEGIS_PTE_FRAME, PAGE);
+	if (base & APIC_BASE_X2)
+		panic("boot: the local APIC has no registers in memory");
+	registers = mmu_device(base & AEGIS_PTE_FRAME, PAGE);
 	for (uint32_t i = 0; i < acpi.ioapic_count; i++) {
 		ioapics[i] = mmu_device(acpi.ioapics[i].address, 32);
 		ioapic_lines[i] = (ioapic_read(i, 1) >> 16 & 0xff) + 1;
@@ -195,19 +179,14 @@ void
 apic_enable(void)
 {
 	static const uint16_t masked[] = {APIC_LVT_0, APIC_LVT_1, APIC_LVT_ERROR};
-	uint64_t base = rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 
-	wrmsr(MSR_APIC_BASE, base);
-	if (!registers)
-		wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2);
+	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
 	apic_write(APIC_SPURIOUS, APIC_ENABLE | VECTOR_SPURIOUS);
 	apic_write(APIC_PRIORITY, 0);
 	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++)
 		apic_write(masked[i], LVT_MASKED);
 	apic_write(APIC_TIMER_DIVIDE, 0xb); /* by 1 */
-	apic_write(APIC_LVT_TIMER, VECTOR_TIMER | (time_deadline ? LVT_DEADLINE : 0));
-	if (time_deadline)
-		__asm__ volatile("mfence" ::: "memory"); /* before the first deadline is written */
+	apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
 	percpu()->apic_id = apic_id();
 	ready = true;
 }

@@ -2,8 +2,8 @@
 /*
  * The end of the machine, wanted or not.
  *
- * machine_off tells its code to the host where the option exit=PORT names a port for it, then tries
- * ACPI's state S5, then every way of resetting; it never returns.  A panic stops the other
+ * machine_off tells its code to the host where the option exit=PORT names a port for it, which ends the
+ * machine, and else resets it; it never returns.  A panic stops the other
  * processors, prints what is known, each thing after the more important one, and ends in
  * machine_off.
  *
@@ -13,39 +13,12 @@
  */
 #include "x86.h"
 
-#define SLEEP_ENABLE     0x2000u
-#define CONTROL_ENABLE   0x20u
-#define FRAMES           24
-#define OFF_US           200000u /* the power may take a moment to go */
-#define TRACE_TAIL       16u
-#define RESET_PORT       0xcf9
-#define KEYBOARD_COMMAND 0x64
+#define FRAMES     24
+#define TRACE_TAIL 16u
 
 atomic_uint power_panicked;
 
 void gcov_print(void) __attribute__((weak)); /* gcov.c, in kernels built with it */
-
-static void
-off_acpi(void)
-{
-	if (!acpi.off_known)
-		return;
-	if (acpi.sleep_control.address) {
-		acpi_write(&acpi.sleep_control,
-			   (uint32_t)(acpi.off_type_a & 7) << 2 | CONTROL_ENABLE);
-		return;
-	}
-	if (!acpi.pm1a)
-		return;
-	if (acpi.smi_port && acpi.acpi_enable && !(inw((uint16_t)acpi.pm1a) & 1)) {
-		outb((uint16_t)acpi.smi_port, acpi.acpi_enable);
-		for (int i = 0; i < 1000 && !(inw((uint16_t)acpi.pm1a) & 1); i++)
-			machine_relax();
-	}
-	outw((uint16_t)acpi.pm1a, (uint16_t)((acpi.off_type_a & 7) << 10 | SLEEP_ENABLE));
-	if (acpi.pm1b)
-		outw((uint16_t)acpi.pm1b, (uint16_t)((acpi.off_type_b & 7) << 10 | SLEEP_ENABLE));
-}
 
 _Noreturn void
 machine_off(uint32_t code)
@@ -60,12 +33,6 @@ machine_off(uint32_t code)
 		gcov_print();
 	if (port)
 		outb(port, (uint8_t)code);
-	off_acpi();
-	time_delay(OFF_US);
-	if (acpi.reset_known)
-		acpi_write(&acpi.reset, acpi.reset_value);
-	outb(RESET_PORT, 0xe);
-	outb(KEYBOARD_COMMAND, 0xfe);
 	/* A fault without descriptors resets the processor. */
 	__asm__ volatile("lidt %0; int3" ::"m"(none));
 	for (;;)

@@ -61,7 +61,6 @@ cpuid(uint32_t leaf, uint32_t sub)
 #define MSR_TSC            0x10u
 #define MSR_APIC_BASE      0x1bu
 #define MSR_TSC_ADJUST     0x3bu
-#define MSR_TSC_DEADLINE   0x6e0u
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
 #define MSR_LSTAR          0xc0000082u
@@ -167,7 +166,6 @@ void step_leave(struct regs *regs); /* last of all: regs go to user mode as they
 /* ---- acpi.c ---- */
 #define IOAPICS 4u
 struct acpi {
-	uint64_t lapic;
 	uint32_t cpus, apic_ids[AEGIS_CPUS];
 	struct acpi_ioapic {
 		uint32_t address, base; /* first line */
@@ -177,26 +175,9 @@ struct acpi {
 		uint32_t line; /* global */
 		bool low, level;
 	} lines[AEGIS_IRQS]; /* of the legacy lines */
-	uint32_t timer_port; /* PM timer, 0: none */
-	bool timer_wide;
-	/* Sleep state 5 and reset. */
-	bool off_known;
-	uint8_t off_type_a, off_type_b;
-	uint32_t pm1a, pm1b; /* control registers, 0: none */
-	uint32_t smi_port;
-	uint8_t acpi_enable;
-	struct acpi_address {
-		uint8_t space, width, offset, access;
-		uint64_t address;
-	} __attribute__((packed)) sleep_control, reset;
-	bool reset_known;
-	uint8_t reset_value;
-	uint8_t century; /* RTC register, 0: none */
-	bool rtc_absent;
 };
 extern struct acpi acpi;
 void acpi_init(uint64_t rsdp); /* physical address, 0: the loader gave none */
-void acpi_write(const struct acpi_address *a, uint32_t value); /* byte register */
 
 /* ---- apic.c ---- */
 void apic_init(void);   /* once */
@@ -213,7 +194,6 @@ void apic_message(uint32_t vector, uint64_t *address, uint32_t *data); /* MSI to
 void time_init(void);
 void time_delay(uint64_t us);
 extern uint64_t time_apic_mult; /* APIC timer ticks for a TSC tick, << 32 */
-extern bool time_deadline;      /* the timer compares the TSC itself */
 
 /* ---- smp.c ---- */
 void smp_init(void); /* all processors up, parked */

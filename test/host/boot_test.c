@@ -269,7 +269,6 @@ NOTHING_OF(percpu_init, uint32_t)
 NOTHING_OF(upcall_prepare, struct env *)
 ANSWERS(uint32_t, machine_cpu, 0)
 ANSWERS(uint32_t, machine_cpus, 2)
-ANSWERS(uint64_t, machine_wall_ns, 0)
 ANSWERS(uint32_t, machine_vector_size, 576)
 ANSWERS(uint64_t, machine_xcr0, 7)
 
@@ -429,7 +428,7 @@ first(void)
 	const struct aegis_boot_page *p;
 	uint32_t prot, pfn;
 
-	loader_make("libos=guest");
+	loader_make("libos=guest wall=1700000000123456789");
 	EXPECT(!boot_from(INFO));
 	EXPECT(rsdp_seen == 0xf0000 && percpus[0].released);
 	EXPECT(region_count == 2 && regions[0].end == 0x9f000 && regions[1].start == 0x100000);
@@ -448,9 +447,10 @@ first(void)
 	EXPECT(prot == (AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED));
 	EXPECT(p->env == 1 && p->archive_bytes == archive_bytes && p->image_low == LIBRARY);
 	EXPECT(p->image_high == LIBRARY + 0x6000 && p->env_frame == 77);
-	EXPECT(check_text((const char *)p->options, "libos=guest") == 0);
+	EXPECT(check_text((const char *)p->options, "libos=guest wall=1700000000123456789") == 0);
 	EXPECT(first_env.state == AEGIS_STATE_READY && first_env.regs.rip == LIBRARY + 0x40);
 	EXPECT(system_page->cpus == 2 && system_page->tsc_hz == 2500000000);
+	EXPECT(system_page->wall_ns == 1700000000123456789);
 	EXPECT(strstr(logged, "aegis: 2 processors"));
 	result("the first environment");
 }

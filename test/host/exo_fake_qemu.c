@@ -475,7 +475,7 @@ main(int count, char **args)
 	if (strcmp(part, "early") == 0)
 		pause();
 	if (!archive_path)
-		finish(getenv("FAKE_QEMU_KVM") ? (0x10 << 1) | 1 : (0x20 << 1) | 1);
+		finish(getenv("FAKE_QEMU_KVM") ? (0x20 << 1) | 1 : 1);
 	read_archive();
 	credits[0][1] = credits[0][2] = CHANNEL_CREDIT_OUT;
 	if (strcmp(part, "quit") != 0)

@@ -234,12 +234,6 @@ machine_tsc_hz(void)
 	return 1000000000;
 }
 
-uint64_t
-machine_wall_ns(void)
-{
-	return 0;
-}
-
 void
 machine_timer(uint64_t tsc)
 {
