@@ -512,3 +512,38 @@ TEST(cpu_yield_stale)
 	stop = 1;
 	child_join(other);
 }
+
+static volatile int64_t told[3];
+
+/* Entered by a yield that went without C, it yields to nobody, by slots in which there is nothing. */
+static int64_t
+stranger(uint64_t arg)
+{
+	(void)arg;
+	while (!stop) {
+		told[0] = aegis_yield(9, 0);
+		told[1] = aegis_yield(0, 0);
+		told[2] = aegis_yield(AEGIS_CAP_SLOTS, 0);
+		started++;
+		guest_yield(runner);
+	}
+	return 0;
+}
+
+/* What was never remembered leads nowhere. */
+TEST(cpu_yield_nobody)
+{
+	struct child *c;
+
+	stop = started = 0;
+	runner = self()->env;
+	c = spawn_on(stranger, 0, 0, SPAWN_SPACE);
+	for (uint32_t i = 0; i < 8; i++)
+		check_is(guest_yield(c->env), BEGUN);
+	check(started >= 7);
+	check_is(told[0], AEGIS_NO_SUCH);
+	check_is(told[1], AEGIS_NO_SUCH);
+	check_is(told[2], AEGIS_NO_SUCH);
+	stop = 1;
+	child_join(c);
+}
