@@ -467,20 +467,8 @@ extern const struct counter_def pct_transfers, directed_yields; /* counters */
 void pct_recall(struct env *e); /* e has had enough lent slices: its caller gets TIMED_OUT */
 
 /* Calls: prototypes from the table. */
-#define CALL0(n, name)                         status sys_##name(void);
-#define CALL1(n, name, t1, a1)                 status sys_##name(t1 a1);
-#define CALL2(n, name, t1, a1, t2, a2)         status sys_##name(t1 a1, t2 a2);
-#define CALL3(n, name, t1, a1, t2, a2, t3, a3) status sys_##name(t1 a1, t2 a2, t3 a3);
-#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4) \
-	status sys_##name(t1 a1, t2 a2, t3 a3, t4 a4);
-#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5) \
-	status sys_##name(t1 a1, t2 a2, t3 a3, t4 a4, t5 a5);
+#define CALL(n, name, parameters, ...) status sys_##name parameters;
 #include <aegis/syscalls.def>
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
+#undef CALL
 
 #endif

@@ -10,30 +10,20 @@
 
 extern const void *const sys_table[AEGIS_CALLS];
 const void *const sys_table[AEGIS_CALLS] = {
-#define CALL0(n, name)      [n] = (const void *)sys_##name,
-#define CALL1(n, name, ...) CALL0(n, name)
-#define CALL2(n, name, ...) CALL0(n, name)
-#define CALL3(n, name, ...) CALL0(n, name)
-#define CALL4(n, name, ...) CALL0(n, name)
-#define CALL5(n, name, ...) CALL0(n, name)
+#define CALL(n, name, ...) [n] = (const void *)sys_##name,
 #include <aegis/syscalls.def>
 };
 
-/* Apart, so that a call which finds nothing pending sets up no stack frame. */
-static __attribute__((noinline)) status
-null_deliver(void)
-{
-	machine_ipi(machine_cpu());
-	return AEGIS_OK;
-}
-
+/* The entry code answers by itself when nothing is pending. */
 status
 sys_null(void)
 {
-	const struct env *self = machine_local(); /* runs, so that it has an area */
+	const struct env *self = current(); /* runs, so that it has an area */
 	const volatile struct aegis_area *area = machine_frame(self->area[0]);
 
-	return area->pending && !area->defer ? null_deliver() : AEGIS_OK;
+	if (area->pending && !area->defer)
+		machine_ipi(machine_cpu());
+	return AEGIS_OK;
 }
 
 status

@@ -29,19 +29,9 @@
 #include "trace.h"
 
 enum aegis_call {
-#define CALL0(n, name)      AEGIS_CALL_##name = (n),
-#define CALL1(n, name, ...) CALL0(n, name)
-#define CALL2(n, name, ...) CALL0(n, name)
-#define CALL3(n, name, ...) CALL0(n, name)
-#define CALL4(n, name, ...) CALL0(n, name)
-#define CALL5(n, name, ...) CALL0(n, name)
+#define CALL(n, name, ...) AEGIS_CALL_##name = (n),
 #include "syscalls.def"
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
+#undef CALL
 	AEGIS_CALLS = 41
 };
 
@@ -59,44 +49,15 @@ aegis_call5(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uin
 	return (int64_t)number;
 }
 
-#define AEGIS_NUMBER(n) ((uint64_t)AEGIS_CALL_BASE + (n))
-#define CALL0(n, name)                                              \
-	static inline int64_t aegis_##name(void)                    \
-	{                                                           \
-		return aegis_call5(AEGIS_NUMBER(n), 0, 0, 0, 0, 0); \
-	}
-#define CALL1(n, name, t1, a1)                                       \
-	static inline int64_t aegis_##name(t1 a1)                    \
-	{                                                            \
-		return aegis_call5(AEGIS_NUMBER(n), a1, 0, 0, 0, 0); \
-	}
-#define CALL2(n, name, t1, a1, t2, a2)                                \
-	static inline int64_t aegis_##name(t1 a1, t2 a2)              \
-	{                                                             \
-		return aegis_call5(AEGIS_NUMBER(n), a1, a2, 0, 0, 0); \
-	}
-#define CALL3(n, name, t1, a1, t2, a2, t3, a3)                         \
-	static inline int64_t aegis_##name(t1 a1, t2 a2, t3 a3)        \
-	{                                                              \
-		return aegis_call5(AEGIS_NUMBER(n), a1, a2, a3, 0, 0); \
-	}
-#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4)                  \
-	static inline int64_t aegis_##name(t1 a1, t2 a2, t3 a3, t4 a4)  \
-	{                                                               \
-		return aegis_call5(AEGIS_NUMBER(n), a1, a2, a3, a4, 0); \
-	}
-#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5)                \
-	static inline int64_t aegis_##name(t1 a1, t2 a2, t3 a3, t4 a4, t5 a5) \
-	{                                                                     \
-		return aegis_call5(AEGIS_NUMBER(n), a1, a2, a3, a4, a5);      \
+#define AEGIS_NUMBER(n)                   ((uint64_t)AEGIS_CALL_BASE + (n))
+#define AEGIS_STUB(n, a, b, c, d, e, ...) aegis_call5(AEGIS_NUMBER(n), a, b, c, d, e)
+#define CALL(n, name, parameters, ...)                            \
+	static inline int64_t aegis_##name parameters             \
+	{                                                         \
+		return AEGIS_STUB(n, __VA_ARGS__, 0, 0, 0, 0, 0); \
 	}
 #include "syscalls.def"
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
+#undef CALL
 #endif /* AEGIS_STUBS */
 
 #endif

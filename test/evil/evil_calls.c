@@ -110,14 +110,12 @@ learn(struct fuzz *f, uint64_t word)
 }
 
 /* What the arguments are called: most are to be plausible, or every call would fail at its first. */
-#define CALL0(n, name)                                 [n] = {#name},
-#define CALL1(n, name, t1, a1)                         [n] = {#name, #a1},
-#define CALL2(n, name, t1, a1, t2, a2)                 [n] = {#name, #a1, #a2},
-#define CALL3(n, name, t1, a1, t2, a2, t3, a3)         [n] = {#name, #a1, #a2, #a3},
-#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4) [n] = {#name, #a1, #a2, #a3, #a4},
-#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5) \
-	[n] = {#name, #a1, #a2, #a3, #a4, #a5},
-static const char *const names[AEGIS_CALLS][6] = {
+#define NAMES(a, b, c, d, e, ...)  \
+	{                          \
+#a, #b, #c, #d, #e \
+	}
+#define CALL(n, name, parameters, ...) [n] = NAMES(__VA_ARGS__, 0, 0, 0, 0, 0),
+static const char *const names[AEGIS_CALLS][5] = {
 #include <aegis/syscalls.def>
 };
 
@@ -126,7 +124,7 @@ plausible(struct fuzz *f, const char *name)
 {
 	uint64_t any = value(f);
 
-	if (!name || next(f) % 4 == 0)
+	if (*name == '0' || next(f) % 4 == 0)
 		return any;
 	if (text_is(name, "cap") || text_is(name, "from") || text_is(name, "with"))
 		return next(f) % 4 ? 1 : next(f) % 2 ? AEGIS_SELF : next(f) % 8;
@@ -213,7 +211,7 @@ call_once(struct fuzz *f)
 	if (next(f) % 4)
 		fill(f);
 	for (uint32_t i = 0; i < 5; i++)
-		arg[i] = plausible(f, names[call][i + 1]);
+		arg[i] = plausible(f, names[call][i]);
 	if (next(f) % 64 == 0)
 		number = AEGIS_CALL_BASE + value(f) % 65536;
 	if (next(f) % 8 == 0 || number == AEGIS_NUMBER(AEGIS_CALL_pct_call))

@@ -9,14 +9,14 @@
  */
 #include "evil.h"
 
-#define ARGUMENTS                                              5u
-#define CALL0(n, name)                                         [n] = {0},
-#define CALL1(n, name, t1, a1)                                 [n] = {#a1},
-#define CALL2(n, name, t1, a1, t2, a2)                         [n] = {#a1, #a2},
-#define CALL3(n, name, t1, a1, t2, a2, t3, a3)                 [n] = {#a1, #a2, #a3},
-#define CALL4(n, name, t1, a1, t2, a2, t3, a3, t4, a4)         [n] = {#a1, #a2, #a3, #a4},
-#define CALL5(n, name, t1, a1, t2, a2, t3, a3, t4, a4, t5, a5) [n] = {#a1, #a2, #a3, #a4, #a5},
+#define ARGUMENTS 5u
+#define NAMES(a, b, c, d, e, ...)  \
+	{                          \
+#a, #b, #c, #d, #e \
+	}
+#define CALL(n, name, parameters, ...) [n] = NAMES(__VA_ARGS__, 0, 0, 0, 0, 0),
 static const char *const arguments[AEGIS_CALLS][ARGUMENTS] = {
+/* "0": it has none */
 #include <aegis/syscalls.def>
 };
 
@@ -60,7 +60,7 @@ takes_cap(uint32_t call)
 	/* These read or empty a slot of the caller's, whatever is in it. */
 	if (call == AEGIS_CALL_cap_drop || call == AEGIS_CALL_cap_read)
 		return false;
-	return a[0] && (text_is(a[0], "cap") || text_is(a[0], "from") || text_is(a[0], "slot"));
+	return text_is(a[0], "cap") || text_is(a[0], "from") || text_is(a[0], "slot");
 }
 
 static void
@@ -89,7 +89,7 @@ call_all(const struct target *t, uint32_t slot)
 
 		if (!takes_cap(call))
 			continue;
-		for (uint32_t i = 0; i < ARGUMENTS && arguments[call][i]; i++)
+		for (uint32_t i = 0; i < ARGUMENTS; i++)
 			a[i] = argument(arguments[call][i], t, slot);
 		records_fill(call, t);
 		st = guest_raw(AEGIS_NUMBER(call), a[0], a[1], a[2], a[3], a[4]);
@@ -237,7 +237,7 @@ trespass(uint64_t arg)
 			uint64_t a[ARGUMENTS] = {0};
 			int64_t st;
 
-			for (uint32_t j = 0; j < ARGUMENTS && arguments[calls[i]][j]; j++)
+			for (uint32_t j = 0; j < ARGUMENTS; j++)
 				a[j] = argument(arguments[calls[i]][j], t, slot);
 			records_fill(calls[i], t);
 			st = guest_raw(AEGIS_NUMBER(calls[i]), a[0], a[1], a[2], a[3], a[4]);
