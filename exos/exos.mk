@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# ExOS: one image, position independent, without writable data; also the vDSO that programs see.
+# ExOS: one image, position independent, without writable data; also the vDSO that programs see;
+# beside it that image as the kernel takes it.
 
 X ?= build/exos.d
 
@@ -22,12 +23,13 @@ $(X)/%.S.o: %.S exos/exos.mk
 	@mkdir -p $(@D)
 	$(CC) $(EXOS_CFLAGS) -MMD -MP -c -o $@ $<
 
-build/exos: $(EXOS_OBJECTS) exos/exos.ld exos/exos.map
+build/exos: $(EXOS_OBJECTS) exos/exos.ld exos/exos.map tools/image
 	$(CC) -nostdlib -shared -Wl,-Bsymbolic -Wl,--build-id=none -Wl,--hash-style=both \
 		-Wl,-soname,linux-vdso.so.1 -Wl,-z,max-page-size=4096 -Wl,-z,noexecstack \
 		-Wl,--gc-sections -Wl,--no-undefined -Wl,-e,exos_entry -T exos/exos.ld \
 		-Wl,--version-script=exos/exos.map \
 		-o $@ $(EXOS_OBJECTS)
+	@tools/image $@ $@.image
 
 -include $(EXOS_OBJECTS:.o=.d)
 

@@ -114,14 +114,13 @@ domains_build(const struct options *options, struct tree *tree, struct domain *d
 	return count;
 }
 
+/* Its ELF file, or with `suffix` what was made of that. */
 static char *
-libos_find(const char *name)
+libos_find(const char *name, const char *suffix)
 {
 	char *path;
 
-	if (strcmp(name, "exos") == 0)
-		return path_artefact("exos");
-	path = format_text("libos/%s", name);
+	path = format_text("%s%s%s", strcmp(name, "exos") == 0 ? "" : "libos/", name, suffix);
 	return path_artefact(path);
 }
 
@@ -148,7 +147,7 @@ command_run(char **args)
 	struct qemu qemu;
 	struct tree *tree;
 	unsigned port = 0;
-	char *libos_file;
+	char *image;
 	size_t count;
 	int archive, log_fd;
 	bool kvm;
@@ -159,7 +158,7 @@ command_run(char **args)
 		free(path_artefact("aegis.elf"));
 	else if (access(options.kernel, R_OK) != 0)
 		die("--kernel %s: %s", options.kernel, strerror(errno));
-	libos_file = libos_find(options.libos);
+	image = libos_find(options.libos, ".image");
 	qemu_program();
 	tree = tree_build(&options);
 	count = domains_build(&options, tree, domains);
@@ -167,10 +166,10 @@ command_run(char **args)
 	log_fd = log_open(options.log);
 	kvm = options.accel == ACCEL_KVM || (options.accel == ACCEL_AUTO && probe_kvm(&options));
 	manifest_write(&manifest, &options, &stdio, domains, count, kvm);
-	archive = image_write(&options, tree, libos_file, &manifest);
+	archive = image_write(&options, tree, image, &manifest);
 	if (options.gdb) {
 		port = gdb_port();
-		gdb_message(&options, domains, count, libos_file, port);
+		gdb_message(&options, domains, count, libos_find(options.libos, ""), port);
 	}
 	qemu_start(&qemu, &options, archive, kvm, port);
 	close(archive);

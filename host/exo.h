@@ -185,7 +185,7 @@ void manifest_write(struct text *text, const struct options *options, const stru
 /* image.c: the boot archive. */
 
 /* Writes boot/LIBOS, boot/manifest and the tree; the descriptor of an unnamed file. */
-int image_write(const struct options *options, struct tree *tree, const char *libos_file,
+int image_write(const struct options *options, struct tree *tree, const char *image,
 		const struct text *manifest);
 
 /* qemu.c: the machine. */

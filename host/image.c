@@ -197,7 +197,7 @@ writer_node(struct writer *writer, const struct node *node, const char *name)
 }
 
 static void
-writer_archive(struct writer *writer, struct tree *tree, const char *libos, const char *libos_file,
+writer_archive(struct writer *writer, struct tree *tree, const char *libos, const char *image,
 	       const struct text *manifest)
 {
 	const struct member boot = {.name = "boot", .mode = S_IFDIR | 0555u, .ino = 1, .links = 2};
@@ -206,7 +206,7 @@ writer_archive(struct writer *writer, struct tree *tree, const char *libos, cons
 
 	writer->inodes = 1;
 	writer_member(writer, &boot);
-	writer_file(writer, libos_name, libos_file);
+	writer_file(writer, libos_name, image); /* its data: the second page of all */
 	writer_text(writer, "boot/manifest", manifest);
 	for (struct node *node = tree->root; node; node = tree_next(node)) {
 		struct text path = {0};
@@ -249,13 +249,13 @@ image_open(uint64_t size)
 }
 
 int
-image_write(const struct options *options, struct tree *tree, const char *libos_file,
+image_write(const struct options *options, struct tree *tree, const char *image,
 	    const struct text *manifest)
 {
 	struct writer counter = {.fd = -1, .pass = 1}, writer = {.pass = 2};
 	uint64_t megabytes;
 
-	writer_archive(&counter, tree, options->libos, libos_file, manifest);
+	writer_archive(&counter, tree, options->libos, image, manifest);
 	megabytes = (counter.offset + MEMORY_BESIDE) >> 20;
 	if (counter.offset > ARCHIVE_MOST)
 		die("the guest's files take %llu MiB; more than %llu MiB are not possible",
@@ -264,7 +264,7 @@ image_write(const struct options *options, struct tree *tree, const char *libos_
 		die("the guest's files take %llu MiB; at least --mem %lluM is needed",
 		    (unsigned long long)counter.offset >> 20, (unsigned long long)megabytes + 1);
 	writer.fd = image_open(counter.offset);
-	writer_archive(&writer, tree, options->libos, libos_file, manifest);
+	writer_archive(&writer, tree, options->libos, image, manifest);
 	writer_flush(&writer);
 	free(writer.buffer.bytes);
 	return writer.fd;

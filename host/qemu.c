@@ -50,16 +50,16 @@ qemu_program(void)
 }
 
 /*
- * The kernel's command line: which library OS, where it writes the status with which QEMU ends, what time it
- * is, and what developers add; of microvm, where neither ports nor firmware are, at which addresses QEMU has
- * PCI's configuration space and a window for registers.
+ * The kernel's command line: where it writes the status with which QEMU ends, what time it is, and what
+ * developers add; of microvm, where neither ports nor firmware are, at which addresses QEMU has PCI's
+ * configuration space and a window for registers.
  */
 static char *
 kernel_line(const struct options *options)
 {
 	struct text line = {0};
 
-	text_print(&line, "libos=%s exit=0x501 wall=%lld", options->libos, (long long)clock_wall());
+	text_print(&line, "exit=0x501 wall=%lld", (long long)clock_wall());
 	if (strcmp(options->machine, "microvm") == 0)
 		text_print(&line, " ecam=0xe0000000 window=0xc0000000");
 	for (size_t i = 0; i < options->kernel_options.count; i++)

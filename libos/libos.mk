@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Library operating systems beside ExOS, started by `./exo run --libos NAME`.
+# Library operating systems beside ExOS, started by `./exo run --libos NAME`: ELF files, and
+# beside each its image as the kernel takes it.
 
 LIBOSES += build/libos/mini
 
@@ -14,9 +15,10 @@ build/libos/mini.d/%.o: % libos/libos.mk
 	@mkdir -p $(@D)
 	$(CC) $(MINI_CFLAGS) -MMD -MP -c -o $@ $<
 
-build/libos/mini: $(MINI_OBJECTS) libos/mini/mini.ld
+build/libos/mini: $(MINI_OBJECTS) libos/mini/mini.ld tools/image
 	$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 		-Wl,-z,noexecstack -T libos/mini/mini.ld -o $@ $(MINI_OBJECTS)
+	@tools/image $@ $@.image
 
 -include $(MINI_OBJECTS:.o=.d)
 

@@ -2,9 +2,11 @@
 /*
  * What the boot environment finds.
  *
- * The kernel loads the ELF file `boot/NAME` of the boot archive (NAME from the option libos=NAME), binds
- * its segments, an area of AEGIS_BOOT_AREA_PAGES at AEGIS_BOOT_AREA whose page 1 is where the upcall
- * stack begins, and the boot page at AEGIS_BOOT_PAGE (read only), and enters it at its ELF entry as at
+ * The boot archive is whatever its library makes of it, but that struct aegis_image lies at the start of its
+ * second page, and the pages of the image behind that one (tools/image makes them of an ELF file, as the data
+ * of the archive's first member).  The kernel copies and binds these pages, an area of
+ * AEGIS_BOOT_AREA_PAGES at AEGIS_BOOT_AREA whose page 1 is where the upcall
+ * stack begins, and the boot page at AEGIS_BOOT_PAGE (read only), and enters the image at its entry as at
  * a begin_entry: registers clear, rsp at the top of the upcall stack, rdi = AEGIS_BOOT_PAGE, GS base = AEGIS_BOOT_AREA.
  * Its own env_write replaces all of this.  Capability slot 0 is the root with every right.  Its space
  * holds the frames of the archive (READ, WRITE) and of its image; its holdings pages are all there.
@@ -18,6 +20,16 @@
 #define AEGIS_BOOT_AREA_PAGES 8u
 #define AEGIS_BOOT_PAGE       0x00007f7ff0100000ul
 #define AEGIS_BOOT_OPTIONS    2048u
+
+#define AEGIS_IMAGE_MAGIC 0x31206567616d4941ul /* "AImage 1" */
+
+struct aegis_image {
+	uint64_t magic, low, entry; /* low: where its first page is bound */
+	/* From there on: pages for reading and executing, for reading, for reading and writing. */
+	uint32_t pages[3];
+	uint32_t reserved;
+};
+_Static_assert(sizeof(struct aegis_image) == 40, "ABI");
 
 struct aegis_boot_page {
 	uint32_t size, version;

@@ -4,7 +4,8 @@
  *
  * The archive is one `newc` cpio file, loaded at a page boundary:
  *
- *	boot/NAME       the library OS; NAME is also in the kernel's command line: libos=NAME
+ *	boot/NAME       the library OS, as tools/image made it: its data is the archive's second page
+ *	                and what follows
  *	boot/manifest   the text described below
  *	root            the guest's root directory, then what is below it: root/bin, ...
  *

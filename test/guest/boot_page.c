@@ -11,7 +11,7 @@ TEST(boot_page)
 	check(boot_page->image_low <= (uint64_t)boot_page_test);
 	check(boot_page->image_high > (uint64_t)boot_page_test);
 	check(boot_page->archive_bytes > 110);
-	check(option("libos") != NULL);
+	check(option("exit") != NULL);
 	check_is(probe_write(AEGIS_BOOT_PAGE, 1), AEGIS_CAUSE_PAGE);
 	check_is(self()->last.error & 7, 7);
 	check_is(self()->last.addr, AEGIS_BOOT_PAGE);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The guest tests and their attackers: one boot library, build/test/guest.  `make guest` runs it.
+# The guest tests and their attackers: one boot library, build/test/guest, and beside it its image.  `make guest` runs it.
 
 GT ?= build/test/guest.d
 
@@ -19,9 +19,10 @@ $(GT)/%.S.o: %.S test/guest/guest.mk
 	@mkdir -p $(@D)
 	$(CC) $(GUEST_CFLAGS) -MMD -MP -c -o $@ $<
 
-build/test/guest: $(GUEST_OBJECTS) test/guest/guest.ld
+build/test/guest: $(GUEST_OBJECTS) test/guest/guest.ld tools/image
 	$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,max-page-size=4096 \
 		-Wl,-z,noexecstack -T test/guest/guest.ld -o $@ $(GUEST_OBJECTS)
+	@tools/image $@ $@.image
 
 -include $(GUEST_OBJECTS:.o=.d)
 

@@ -290,67 +290,17 @@ map_add(uint64_t address, uint64_t size, uint32_t type)
 	map[info->memory_entries++] = (struct start_region){address, size, type, 0};
 }
 
-/* A member of the archive at `at`: where the next one goes. */
-static uint32_t
-member_put(uint8_t *archive_at, uint32_t at, const char *name, const void *data, uint32_t size)
-{
-	uint32_t length = (uint32_t)strlen(name) + 1, start = (at + 110 + length + 3) & ~3u;
-	char header[112];
-
-	snprintf(header, sizeof(header),
-		 "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08X%08x%08x", 1, 0x81a4, 0, 0, 1,
-		 0, size, 0, 0, 0, 0, length, 0);
-	memcpy(archive_at + at, header, 110);
-	memcpy(archive_at + at + 110, name, length);
-	memset(archive_at + at + 110 + length, 0, start - at - 110 - length);
-	memcpy(archive_at + start, data, size);
-	return (start + size + 3) & ~3u;
-}
-
 #define LIBRARY 0x400000ul
-static uint8_t library[0x3000];
-static struct elf_header *elf = (struct elf_header *)library;
-static struct elf_segment *segments = (struct elf_segment *)(library + 64);
-
-static void
-library_make(void)
-{
-	memset(library, 0, sizeof(library));
-	memcpy(elf->ident, "\177ELF", 4);
-	elf->entry = LIBRARY + 0x40;
-	elf->phoff = 64;
-	elf->phentsize = sizeof(struct elf_segment);
-	elf->phnum = 4;
-	segments[0] = (struct elf_segment){
-		.type = 6, .vaddr = 1, .memsz = 1}; /* of a type that is not loaded */
-	segments[1] = (struct elf_segment){.type = ELF_LOAD,
-					   .flags = 4 | ELF_EXEC,
-					   .offset = 0x1000,
-					   .vaddr = LIBRARY,
-					   .filesz = 0x1000,
-					   .memsz = 0x1000};
-	segments[2] = (struct elf_segment){.type = ELF_LOAD,
-					   .flags = 4 | ELF_WRITE,
-					   .offset = 0x2000,
-					   .vaddr = LIBRARY + 0x3010,
-					   .filesz = 0x100,
-					   .memsz = 0x2000};
-	segments[3] = (struct elf_segment){.type = ELF_LOAD, .vaddr = 7}; /* nothing */
-	memset(library + 0x1000, 0x90, 0x1000);
-	memset(library + 0x2000, 0x42, 0x1000);
-}
-
-static uint32_t archive_bytes;
+#define PAGES   6u
+static struct aegis_image *image = (struct aegis_image *)(memory + ARCHIVE + PAGE);
+static const uint32_t archive_bytes = (2 + PAGES) * PAGE + 100;
 
 static void
 archive_make(void)
 {
-	uint8_t *at = memory + ARCHIVE;
-	uint32_t n = member_put(at, 0, "boot/other", "nothing", 7);
-
-	n = member_put(at, n, "boot/guest.more", "nothing", 7);
-	n = member_put(at, n, "boot/guest", library, sizeof(library));
-	archive_bytes = n;
+	*image = (struct aegis_image){AEGIS_IMAGE_MAGIC, LIBRARY, LIBRARY + 0x40, {1, 2, 3}, 0};
+	for (uint32_t i = 0; i < PAGES; i++)
+		memset((uint8_t *)image + (i + 1) * PAGE, 0x90 + (int)i, PAGE);
 }
 
 static void
@@ -359,7 +309,6 @@ loader_make(const char *options)
 	struct start_module *m = (struct start_module *)(memory + MODULE);
 
 	memset(memory, 0, IMAGE_END);
-	library_make();
 	archive_make();
 	*info = (struct start_info){.magic = START_MAGIC,
 				    .version = 1,
@@ -402,23 +351,23 @@ says(const char *why, const char *part)
 static void
 options(void)
 {
-	loader_make("libos=guest a=5 bb=0x1F c\td=07x hex=0XAB last=12");
+	loader_make("one a=5 bb=0x1F c\td=07x hex=0XAB upper=0xaF last=12");
 	EXPECT(!boot_from(INFO));
 	EXPECT(option_number("a", 9) == 5 && option_number("bb", 9) == 31);
 	EXPECT(option_number("c", 9) == 0 && option_number("d", 9) == 7);
 	EXPECT(option_number("last", 9) == 12 && option_number("b", 9) == 9);
 	EXPECT(option_number("hex", 9) == 0 && !option_find("as") && !option_find("5"));
+	EXPECT(option_number("upper", 9) == 0xaf && option_number("absent", 9) == 9);
 	loader_make("");
 	for (uint32_t i = 0; i < 3 * AEGIS_BOOT_OPTIONS; i++)
 		memory[LINE_AT + i] = 'x'; /* cut where there is no room */
-	memcpy(memory + LINE_AT, "libos=guest ", 12);
 	EXPECT(!boot_from(INFO));
 	EXPECT(strlen(kernel_options) == sizeof(kernel_options) - 1 && !option_find("xx"));
-	loader_make("libos=guest");
+	loader_make("one");
 	info->command_line = 0;
-	EXPECT(says(boot_from(INFO), "no such library")); /* the usual one is not there */
+	EXPECT(!boot_from(INFO) && !kernel_options[0]);
 	info->command_line = FOUR_GIB;
-	EXPECT(says(boot_from(INFO), "no such library"));
+	EXPECT(!boot_from(INFO) && !kernel_options[0]);
 	result("options");
 }
 
@@ -428,7 +377,7 @@ first(void)
 	const struct aegis_boot_page *p;
 	uint32_t prot, pfn;
 
-	loader_make("libos=guest wall=1700000000123456789");
+	loader_make("one wall=1700000000123456789");
 	EXPECT(!boot_from(INFO));
 	EXPECT(rsdp_seen == 0xf0000 && percpus[0].released);
 	EXPECT(region_count == 2 && regions[0].end == 0x9f000 && regions[1].start == 0x100000);
@@ -436,18 +385,22 @@ first(void)
 	EXPECT(given_count == 2 && given[0].start == LOW_MEMORY && given[1].end == MEMORY);
 	EXPECT(held_first == ARCHIVE / PAGE && held_count == (archive_bytes + PAGE - 1) / PAGE);
 	pfn = bound_at(LIBRARY, &prot);
-	EXPECT(prot == (AEGIS_BIND_READ | AEGIS_BIND_EXEC | AEGIS_BIND_GUARANTEED));
-	EXPECT(check_memory(machine_frame(pfn), library + 0x1000, 0x1000) == 0);
-	pfn = bound_at(LIBRARY + 0x3000, &prot);
-	EXPECT(prot == (AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED));
-	EXPECT(check_memory((uint8_t *)machine_frame(pfn) + 0x10, library + 0x2000, 0x100) == 0);
-	EXPECT(((uint8_t *)machine_frame(pfn))[0x110] == 0);
-	EXPECT(bound_at(LIBRARY + 0x5000, &prot) == pfn + 2 && !bound_at(LIBRARY + 0x1000, &prot));
+	for (uint32_t i = 0; i < PAGES; i++) {
+		static const uint32_t rights[] = {AEGIS_BIND_READ | AEGIS_BIND_EXEC,
+						  AEGIS_BIND_READ,
+						  AEGIS_BIND_READ | AEGIS_BIND_WRITE};
+
+		EXPECT(bound_at(LIBRARY + i * PAGE, &prot) == pfn + i);
+		EXPECT(prot == (rights[i < 1 ? 0 : i < 3 ? 1 : 2] | AEGIS_BIND_GUARANTEED));
+		EXPECT(check_memory(machine_frame(pfn + i), (uint8_t *)image + (i + 1) * PAGE,
+				    PAGE) == 0);
+	}
+	EXPECT(!bound_at(LIBRARY + PAGES * PAGE, &prot));
 	p = machine_frame(bound_at(AEGIS_BOOT_PAGE, &prot));
 	EXPECT(prot == (AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED));
 	EXPECT(p->env == 1 && p->archive_bytes == archive_bytes && p->image_low == LIBRARY);
 	EXPECT(p->image_high == LIBRARY + 0x6000 && p->env_frame == 77);
-	EXPECT(check_text((const char *)p->options, "libos=guest wall=1700000000123456789") == 0);
+	EXPECT(check_text((const char *)p->options, "one wall=1700000000123456789") == 0);
 	EXPECT(first_env.state == AEGIS_STATE_READY && first_env.regs.rip == LIBRARY + 0x40);
 	EXPECT(system_page->cpus == 2 && system_page->tsc_hz == 2500000000);
 	EXPECT(system_page->wall_ns == 1700000000123456789);
@@ -458,7 +411,7 @@ first(void)
 static void
 loaders(void)
 {
-	loader_make("libos=guest");
+	loader_make("one");
 	EXPECT(says(boot_from(FOUR_GIB), "no memory map"));
 	EXPECT(says(boot_from(FOUR_GIB - 4), "no memory map"));
 	info->magic++;
@@ -472,27 +425,27 @@ loaders(void)
 	info->memory_map = MAP;
 	info->memory_entries = ENTRIES + 1;
 	EXPECT(says(boot_from(INFO), "no memory map"));
-	loader_make("libos=guest");
+	loader_make("one");
 	info->memory_entries = 1;
 	EXPECT(says(boot_from(INFO), "no room behind the kernel"));
-	loader_make("libos=guest");
+	loader_make("one");
 	info->modules = 0;
-	EXPECT(says(boot_from(INFO), "no boot archive"));
+	EXPECT(says(boot_from(INFO), "does not begin"));
 	info->modules = 1;
 	((struct start_module *)(memory + MODULE))->size = 0;
-	EXPECT(says(boot_from(INFO), "no boot archive"));
+	EXPECT(says(boot_from(INFO), "does not begin"));
 	((struct start_module *)(memory + MODULE))->size = MEMORY;
-	EXPECT(says(boot_from(INFO), "no boot archive")); /* beyond what there is */
-	loader_make("libos=guest");
+	EXPECT(says(boot_from(INFO), "does not begin")); /* beyond what there is */
+	loader_make("one");
 	((struct start_module *)(memory + MODULE))->address += 4;
-	EXPECT(says(boot_from(INFO), "no boot archive"));
+	EXPECT(says(boot_from(INFO), "does not begin"));
 	result("loaders that say little");
 }
 
 static void
 maps(void)
 {
-	loader_make("libos=guest");
+	loader_make("one");
 	map_add(0x4000000, 0x1000000, USABLE);
 	map_add(0x3000000, 0x1800000, 2); /* over its beginning */
 	map_add(0x4f00000, 0x1000000, 2); /* and its end */
@@ -520,7 +473,7 @@ early_frames(void)
 {
 	struct start_module *m = (struct start_module *)(memory + MODULE);
 
-	loader_make("libos=guest");
+	loader_make("one");
 	memmove(memory + IMAGE_END + PAGE, memory + ARCHIVE, archive_bytes);
 	m->address = IMAGE_END + PAGE; /* right behind the image */
 	EXPECT(!boot_from(INFO) && held_first == (IMAGE_END + PAGE) / PAGE);
@@ -540,111 +493,44 @@ early_frames(void)
 }
 
 static void
-archives(void)
-{
-	uint8_t *at = memory + ARCHIVE;
-
-	loader_make("libos=nobody");
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest.mor");
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	at[5] = '7';
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	at[54] = 'z'; /* not a digit in its size */
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	at[94] = '/';
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	memset(at + 94, '0', 8); /* no name */
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	memset(at + 94, 'f', 8); /* a name beyond the end */
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	memset(at + 54, 'F', 8); /* data beyond it */
-	EXPECT(says(boot_from(INFO), "no such library"));
-	loader_make("libos=guest");
-	((struct start_module *)(memory + MODULE))->size = 109;
-	EXPECT(says(boot_from(INFO), "no such library"));
-	result("damaged archives");
-}
-
-static const char *
-boot_library(void)
-{
-	archive_make();
-	return boot_from(INFO);
-}
-
-static void
-libraries(void)
-{
-	struct elf_segment good;
-
-	loader_make("libos=guest");
-	EXPECT(!boot_library());
-	elf->ident[1] = 'e';
-	EXPECT(says(boot_library(), "not an ELF"));
-	library_make();
-	elf->phentsize--;
-	EXPECT(says(boot_library(), "not an ELF"));
-	library_make();
-	elf->phoff = sizeof(library) + 4;
-	EXPECT(says(boot_library(), "not an ELF"));
-	elf->phoff = 65;
-	EXPECT(says(boot_library(), "not an ELF"));
-	elf->phoff = sizeof(library) - 8;
-	EXPECT(says(boot_library(), "not an ELF"));
-	library_make();
-	good = segments[1];
-#define SEGMENT(change)                                                    \
-	do {                                                               \
-		segments[1] = good;                                        \
-		segments[1].change;                                        \
-		EXPECT(says(boot_library(), "boot library: bad segment")); \
-	} while (0)
-	SEGMENT(offset = sizeof(library) + 1);
-	SEGMENT(filesz = sizeof(library));
-	SEGMENT(memsz = 0xfff);
-	SEGMENT(vaddr = 0);
-	SEGMENT(vaddr = AEGIS_BOOT_AREA);
-	SEGMENT(vaddr = AEGIS_BOOT_AREA - 0x800);
-	segments[1] = good;
-	segments[1].memsz = 17ul << 20;
-	EXPECT(says(boot_library(), "bad size"));
-	library_make();
-	elf->phnum = 1;
-	EXPECT(says(boot_library(), "bad size")); /* nothing to load */
-	library_make();
-	good = segments[1];
-	segments[1] = segments[2];
-	segments[2] = good; /* the lower one last */
-	EXPECT(!boot_library());
-	result("damaged libraries");
-}
-
-/* Any bytes: an answer, and nothing beyond the archive is read or its frames written. */
-static void
-damaged(void)
+images(void)
 {
 	uint32_t lived = 0;
 
-	srand(11);
+#define IMAGE(change)                                                     \
+	do {                                                              \
+		loader_make("one");                                       \
+		image->change;                                            \
+		EXPECT(says(boot_from(INFO), "the boot archive begins")); \
+	} while (0)
+	IMAGE(pages[0] = 0x80000000);
+	IMAGE(pages[1] = IMAGE_PAGES);
+	IMAGE(pages[2] = UINT32_MAX);
+	IMAGE(pages[2]++); /* one more than there is */
+	IMAGE(low++);
+	IMAGE(low = 0);
+	IMAGE(low = AEGIS_BOOT_AREA - (PAGES - 1) * PAGE);
+	IMAGE(low = -PAGE);
+	loader_make("one");
+	image->low = AEGIS_BOOT_AREA - PAGES * PAGE;
+	EXPECT(!boot_from(INFO));
+	memset(image->pages, 0, sizeof(image->pages));
+	EXPECT(says(boot_from(INFO), "the boot archive begins"));
+	loader_make("one");
+	image->magic++;
+	EXPECT(says(boot_from(INFO), "does not begin"));
+	loader_make("one");
+	((struct start_module *)(memory + MODULE))->size = PAGE + sizeof(*image) - 1;
+	EXPECT(says(boot_from(INFO), "does not begin"));
+	srand(7);
 	for (int round = 0; round < 400; round++) {
-		loader_make("libos=guest");
-		for (int i = 0; i < 1 + rand() % 4; i++) {
-			if (rand() % 2)
-				library[rand() % 320] = (uint8_t)rand();
-			else
-				memory[ARCHIVE + rand() % 130] = (uint8_t)rand();
-		}
-		lived += (rand() % 2 ? boot_library() : boot_from(INFO)) == NULL;
+		loader_make("one");
+		for (int i = 0; i < 1 + rand() % 2; i++)
+			((uint8_t *)image)[rand() % (int)sizeof(*image)] = (uint8_t)rand();
+		lived += boot_from(INFO) == NULL;
 	}
 	EXPECT(lived > 0 && lived < 400);
-	result("random archives");
+	result("images that lie");
 }
 
 static void
@@ -681,8 +567,6 @@ main(void)
 	loaders();
 	maps();
 	early_frames();
-	archives();
-	libraries();
-	damaged();
+	images();
 	return results_end();
 }

@@ -30,8 +30,9 @@ build() {
 	$CC -c test/host/exo_pvh.S -o $OUT/exo_pvh.o || return 1
 	ld -n -Ttext 0x100000 -e start $OUT/exo_pvh.o -o $OUT/exo_pvh || return 1
 	printf 'kernel' >"$TMP/build/aegis.elf"
-	head -c 10000 /dev/zero >"$TMP/build/exos"
-	printf 'other' >"$TMP/build/libos/other"
+	: >"$TMP/build/exos"
+	head -c 10000 /dev/zero >"$TMP/build/exos.image"
+	printf 'other' >"$TMP/build/libos/other.image"
 }
 
 result() { # STATUS NAME
@@ -210,7 +211,8 @@ archives() {
 		busybox cpio -t <"$TMP/archive" 2>/dev/null >"$TMP/names" &&
 		sed "s/^[^ ]* [^ ]* [^ ]* [^ ]* //" "$TMP/list" | cmp -s - "$TMP/names" &&
 		mkdir "$TMP/x" && (cd "$TMP/x" && busybox cpio -id <"$TMP/archive" 2>/dev/null) &&
-		cmp "$TMP/x/root$P" $P && cmp "$TMP/x/boot/exos" "$TMP/build/exos"'
+		cmp "$TMP/x/root$P" $P && cmp "$TMP/x/boot/exos" "$TMP/build/exos.image" &&
+		cmp -n 10000 -i 4096:0 "$TMP/archive" "$TMP/build/exos.image"'
 	check '--root: links, modes, empty files, FIFOs, long names' '
 		archived --root "$root" /bin/sh && grep -q "^120777 1 7 .* root/bin$" "$TMP/list" &&
 		grep -q "^100755 2 [1-9].* root/usr/bin/busybox$" "$TMP/list" &&
@@ -390,12 +392,12 @@ failures() {
 		play panic --log "$TMP/log" $P 2>/dev/null; [ "$(grep -c "kernel line" "$TMP/log")" -eq 30 ]'
 	check 'the command line of the machine' '
 		command_line --cpus 3 --mem 1G --kernel-opt "a b" --qemu-opt -foo $P &&
-		grep -qx "libos=exos exit=0x501 wall=[0-9]\{19\} a b" "$TMP/args" && grep -qx "1024M" "$TMP/args" &&
+		grep -qx "exit=0x501 wall=[0-9]\{19\} a b" "$TMP/args" && grep -qx "1024M" "$TMP/args" &&
 		grep -qx "tcg,thread=multi" "$TMP/args" && grep -qx -- "-foo" "$TMP/args" &&
 		command_line --icount $P && grep -qx "shift=0,sleep=off" "$TMP/args" &&
 		grep -qx "tcg,thread=single" "$TMP/args" && [ "$(grep -A1 -x -- -smp "$TMP/args" | tail -1)" = 1 ] &&
 		command_line --libos other --machine microvm $P &&
-		grep -qx "libos=other exit=0x501 wall=[0-9]* ecam=0x[0-9a-f]* window=0x[0-9a-f]*" "$TMP/args" &&
+		grep -qx "exit=0x501 wall=[0-9]* ecam=0x[0-9a-f]* window=0x[0-9a-f]*" "$TMP/args" &&
 		grep -q "^microvm,pcie=on" "$TMP/args"'
 	check '--gdb waits and prints the command to attach' '
 		FAKE_QEMU_ARGS=$TMP/args FAKE_QEMU_N=0 play two --gdb $P 2>"$TMP/err" >/dev/null &&
