@@ -50,8 +50,8 @@ qemu_program(void)
 }
 
 /*
- * The kernel's command line: where it writes the status with which QEMU ends, what time it is, and what
- * developers add; of microvm, where neither ports nor firmware are, at which addresses QEMU has PCI's
+ * The kernel's command line: where it writes the status with which QEMU ends, where in PCI the channel is,
+ * what time it is, and what developers add; of microvm, where neither ports nor firmware are, at which addresses QEMU has PCI's
  * configuration space and a window for registers.
  */
 static char *
@@ -59,7 +59,7 @@ kernel_line(const struct options *options)
 {
 	struct text line = {0};
 
-	text_print(&line, "exit=0x501 wall=%lld", (long long)clock_wall());
+	text_print(&line, "exit=0x501 chan=0x80 wall=%lld", (long long)clock_wall());
 	if (strcmp(options->machine, "microvm") == 0)
 		text_print(&line, " ecam=0xe0000000 window=0xc0000000");
 	for (size_t i = 0; i < options->kernel_options.count; i++)
@@ -123,7 +123,7 @@ arguments_devices(struct list *arguments, const struct options *options, int cha
 	const char *const words[] = {
 		"-chardev", "stdio,id=log,signal=off",
 		"-serial",  "chardev:log",
-		"-device",  "virtio-serial-pci,max_ports=1",
+		"-device",  "virtio-serial-pci,max_ports=1,addr=0x10",
 		"-device",  "virtconsole,chardev=channel",
 		"-device",  "isa-debug-exit,iobase=0x501,iosize=2",
 		NULL,

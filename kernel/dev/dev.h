@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* What the device files share: PCI functions, and virtio devices on them. */
+/* What the device files share: PCI functions, by number, and virtio devices on them. */
 #ifndef KERNEL_DEV_DEV_H
 #define KERNEL_DEV_DEV_H
 
 #include "../x86/x86.h"
 
 /* ---- pci.c ---- */
-struct pci_function {
-	uint8_t bus, slot, function;
-};
-
-uint32_t pci_read(const struct pci_function *f, uint32_t offset); /* offset: a multiple of 4 */
-bool pci_find(uint16_t vendor, uint16_t device,
-	      struct pci_function *f); /* the first; false: none */
+uint32_t pci_read(uint32_t f, uint32_t offset); /* offset: a multiple of 4 */
 /* Next capability `id` after offset `from` (0: the first); 0: none. */
-uint32_t pci_capability(const struct pci_function *f, uint8_t id, uint32_t from);
+uint32_t pci_capability(uint32_t f, uint8_t id, uint32_t from);
 /* Registers [offset, offset + length) of memory register n, mapped; NULL: not there. */
-volatile void *pci_map(const struct pci_function *f, uint32_t n, uint64_t offset, uint64_t length);
-void pci_enable(const struct pci_function *f);                   /* memory and bus mastering */
-bool pci_message(const struct pci_function *f, uint32_t vector); /* MSI-X entry 0 to processor 0 */
+volatile void *pci_map(uint32_t f, uint32_t n, uint64_t offset, uint64_t length);
+void pci_enable(uint32_t f);                   /* memory and bus mastering */
+bool pci_message(uint32_t f, uint32_t vector); /* MSI-X entry 0 to processor 0 */
 
 /* ---- virtio.c: VIRTIO 1.1, PCI transport, split rings ---- */
 #define VIRTIO_SLOTS 64u /* size of every ring here */
@@ -39,7 +33,7 @@ struct virtio {
 };
 
 /* Finds the registers and negotiates VIRTIO 1 alone.  False: not there, or not such a device. */
-bool virtio_open(struct virtio *v, const struct pci_function *f);
+bool virtio_open(struct virtio *v, uint32_t f);
 bool virtio_queue_open(struct virtio *v, struct virtio_queue *q, uint16_t number);
 void virtio_start(struct virtio *v);
 /* One buffer of at least a byte; slot < VIRTIO_SLOTS, not under way, names it until it is used. */

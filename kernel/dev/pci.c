@@ -2,10 +2,11 @@
 /*
  * PCI configuration, at boot only.
  *
- * Owns: the way to configuration space, which is the two ports of every PC.  A machine that has neither
- * these nor a firmware which places registers is described by who starts it, with two options: ecam=ADDRESS
- * is where configuration space lies in memory, window=ADDRESS where the addresses begin, up to that, which
- * nobody else gives to registers.
+ * Owns: the way to configuration space, which is the two ports of every PC.  A function is a number: bus,
+ * slot and function, of 8, 5 and 3 bits.  Nothing is looked for: whoever starts the machine says at which
+ * number a device is.  One that has neither these ports nor a firmware which places registers is described by
+ * two options more: ecam=ADDRESS is where configuration space lies in memory, window=ADDRESS where the
+ * addresses begin, up to that, which nobody else gives to registers.
  *
  * 1. Configuration space is the kernel's alone; after boot nobody uses it.
  * 2. A device's numbers are not believed: capability lists are followed for a bounded number of
@@ -17,9 +18,7 @@
 #define DATA_PORT    0xcfc
 
 #define PCI_COMMAND      0x04u
-#define PCI_HEADER       0x0cu
 #define PCI_BARS         0x10u
-#define PCI_BUSES        0x18u
 #define PCI_CAPABILITIES 0x34u
 #define COMMAND_MEMORY   0x2u
 #define COMMAND_MASTER   0x4u
@@ -29,7 +28,6 @@
 #define MSIX_ENABLE      0x80000000u
 #define MSIX_MASK_ALL    0x40000000u
 #define CAPABILITIES_MAX 48
-#define BRIDGES          8u /* one behind the other, that are followed */
 #define BUSES            256ul
 
 static volatile uint8_t *ecam;
@@ -39,18 +37,16 @@ static uint64_t place_next, place_end; /* for registers */
 
 /* By memory: the register itself.  By ports: NULL, and the data port is the register. */
 static volatile uint32_t *
-config_at(const struct pci_function *f, uint32_t offset)
+config_at(uint32_t f, uint32_t offset)
 {
-	uint32_t at = (uint32_t)f->bus << 16 | (uint32_t)f->slot << 11 | (uint32_t)f->function << 8;
-
 	if (ecam)
-		return (volatile uint32_t *)(ecam + ((uint64_t)at << 4) + offset);
-	outl(ADDRESS_PORT, 1u << 31 | at | offset);
+		return (volatile uint32_t *)(ecam + ((uint64_t)f << 12) + offset);
+	outl(ADDRESS_PORT, 1u << 31 | f << 8 | offset);
 	return NULL;
 }
 
 uint32_t
-pci_read(const struct pci_function *f, uint32_t offset)
+pci_read(uint32_t f, uint32_t offset)
 {
 	volatile uint32_t *p = config_at(f, offset);
 
@@ -58,7 +54,7 @@ pci_read(const struct pci_function *f, uint32_t offset)
 }
 
 static void
-pci_write(const struct pci_function *f, uint32_t offset, uint32_t value)
+pci_write(uint32_t f, uint32_t offset, uint32_t value)
 {
 	volatile uint32_t *p = config_at(f, offset);
 
@@ -67,8 +63,6 @@ pci_write(const struct pci_function *f, uint32_t offset, uint32_t value)
 	else
 		outl(DATA_PORT, value);
 }
-
-/* ---- enumeration ---- */
 
 void
 pci_init(void)
@@ -79,37 +73,8 @@ pci_init(void)
 		ecam = mmu_device(place_end, BUSES << 20);
 }
 
-/* Looks at every function below a bus, `deep` bridges down, until one has this name. */
-static bool
-find_below(uint8_t bus, uint32_t deep, uint32_t name, struct pci_function *f)
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint32_t found, header, buses;
-
-		*f = (struct pci_function){bus, (uint8_t)(i / 8), i % 8};
-		found = pci_read(f, 0);
-		if (found == name)
-			return true;
-		header = pci_read(f, PCI_HEADER) >> 16;
-		buses = pci_read(f, PCI_BUSES) >> 8 & 0xff;
-		/* Bus numbers grow downwards, so that the walk ends. */
-		if (found != ~0u && (header & 0x7f) == 1 && buses > bus && deep < BRIDGES &&
-		    find_below((uint8_t)buses, deep + 1, name, f))
-			return true;
-		if (i % 8 == 0 && (found == ~0u || !(header & 0x80)))
-			i += 7; /* it has no other functions */
-	}
-	return false;
-}
-
-bool
-pci_find(uint16_t vendor, uint16_t device, struct pci_function *f)
-{
-	return find_below(0, 0, (uint32_t)device << 16 | vendor, f);
-}
-
 uint32_t
-pci_capability(const struct pci_function *f, uint8_t id, uint32_t from)
+pci_capability(uint32_t f, uint8_t id, uint32_t from)
 {
 	uint32_t at;
 
@@ -136,7 +101,7 @@ struct bar {
 
 /* False: no memory behind it. */
 static bool
-bar_read(const struct pci_function *f, uint32_t n, struct bar *bar)
+bar_read(uint32_t f, uint32_t n, struct bar *bar)
 {
 	uint32_t at = PCI_BARS + 4 * n;
 	uint32_t low = pci_read(f, at), high = 0, command = pci_read(f, PCI_COMMAND);
@@ -166,7 +131,7 @@ bar_read(const struct pci_function *f, uint32_t n, struct bar *bar)
 }
 
 static bool
-bar_place(const struct pci_function *f, uint32_t n, struct bar *bar)
+bar_place(uint32_t f, uint32_t n, struct bar *bar)
 {
 	uint64_t at = (place_next + bar->size - 1) & ~(bar->size - 1);
 
@@ -182,7 +147,7 @@ bar_place(const struct pci_function *f, uint32_t n, struct bar *bar)
 }
 
 volatile void *
-pci_map(const struct pci_function *f, uint32_t n, uint64_t offset, uint64_t length)
+pci_map(uint32_t f, uint32_t n, uint64_t offset, uint64_t length)
 {
 	struct bar bar;
 
@@ -197,7 +162,7 @@ pci_map(const struct pci_function *f, uint32_t n, uint64_t offset, uint64_t leng
 }
 
 void
-pci_enable(const struct pci_function *f)
+pci_enable(uint32_t f)
 {
 	uint32_t command = pci_read(f, PCI_COMMAND) & 0xffff;
 
@@ -205,7 +170,7 @@ pci_enable(const struct pci_function *f)
 }
 
 bool
-pci_message(const struct pci_function *f, uint32_t vector)
+pci_message(uint32_t f, uint32_t vector)
 {
 	uint32_t at = pci_capability(f, CAPABILITY_MSIX, 0);
 	uint32_t table, control, data, entries;

@@ -59,8 +59,7 @@ _Static_assert(USED_AT + sizeof(struct virtio_used) <= PAGE, "one frame");
 
 /* The registers of one type; NULL: none. */
 static volatile void *
-registers_find(const struct pci_function *f, uint8_t type, uint32_t least, uint32_t *at,
-	       uint64_t *length)
+registers_find(uint32_t f, uint8_t type, uint32_t least, uint32_t *at, uint64_t *length)
 {
 	for (*at = pci_capability(f, CAPABILITY_VENDOR, 0); *at;
 	     *at = pci_capability(f, CAPABILITY_VENDOR, *at)) {
@@ -96,7 +95,7 @@ negotiate(volatile struct virtio_common *c)
 }
 
 bool
-virtio_open(struct virtio *v, const struct pci_function *f)
+virtio_open(struct virtio *v, uint32_t f)
 {
 	uint32_t at;
 	uint64_t length;

@@ -3,14 +3,14 @@
  * The host channel's device: a virtio console of one port (VIRTIO 1.1, section 5.3), without the
  * multiport feature, so that queue 0 receives and queue 1 sends and nothing else is said.
  *
- * Owns: the device, if the machine has one; chan.c above it owns the slots.  Interrupts come to
+ * Owns: the device, if the option chan=NUMBER says where in PCI it is; chan.c above it owns the slots.  Interrupts come to
  * processor 0, one vector for both queues.
  */
 #include "dev.h"
 
-#define VIRTIO_VENDOR   0x1af4
-#define CONSOLE_MODERN  0x1043
-#define CONSOLE_TRANSIT 0x1003 /* also speaks the older protocol */
+#define NONE            0xffffu
+#define CONSOLE_MODERN  0x10431af4u /* device and vendor */
+#define CONSOLE_TRANSIT 0x10031af4u /* also speaks the older protocol */
 _Static_assert(AEGIS_CHAN_SLOTS == VIRTIO_SLOTS, "a slot is a buffer");
 
 static struct virtio device;
@@ -20,16 +20,14 @@ static bool present;
 void
 virtio_console_init(void)
 {
-	struct pci_function f;
+	uint32_t f = (uint32_t)option_number("chan", NONE) & 0xffff, name = pci_read(f, 0);
 
-	if (!pci_find(VIRTIO_VENDOR, CONSOLE_MODERN, &f) &&
-	    !pci_find(VIRTIO_VENDOR, CONSOLE_TRANSIT, &f))
+	if (f == NONE)
 		return;
-	if (!virtio_open(&device, &f) || !pci_message(&f, VECTOR_CHAN) ||
-	    !virtio_queue_open(&device, &queues[0], 0) ||
+	if ((name != CONSOLE_MODERN && name != CONSOLE_TRANSIT) || !virtio_open(&device, f) ||
+	    !pci_message(f, VECTOR_CHAN) || !virtio_queue_open(&device, &queues[0], 0) ||
 	    !virtio_queue_open(&device, &queues[1], 1)) {
-		log_print("chan: the console at %02x:%02x.%u cannot be used\n", f.bus, f.slot,
-			  f.function);
+		log_print("chan: no console that can be used at %x\n", f);
 		return;
 	}
 	virtio_start(&device);

@@ -392,12 +392,12 @@ failures() {
 		play panic --log "$TMP/log" $P 2>/dev/null; [ "$(grep -c "kernel line" "$TMP/log")" -eq 30 ]'
 	check 'the command line of the machine' '
 		command_line --cpus 3 --mem 1G --kernel-opt "a b" --qemu-opt -foo $P &&
-		grep -qx "exit=0x501 wall=[0-9]\{19\} a b" "$TMP/args" && grep -qx "1024M" "$TMP/args" &&
+		grep -qx "exit=0x501 chan=0x80 wall=[0-9]\{19\} a b" "$TMP/args" && grep -qx "1024M" "$TMP/args" &&
 		grep -qx "tcg,thread=multi" "$TMP/args" && grep -qx -- "-foo" "$TMP/args" &&
 		command_line --icount $P && grep -qx "shift=0,sleep=off" "$TMP/args" &&
 		grep -qx "tcg,thread=single" "$TMP/args" && [ "$(grep -A1 -x -- -smp "$TMP/args" | tail -1)" = 1 ] &&
 		command_line --libos other --machine microvm $P &&
-		grep -qx "exit=0x501 wall=[0-9]* ecam=0x[0-9a-f]* window=0x[0-9a-f]*" "$TMP/args" &&
+		grep -qx "exit=0x501 chan=0x80 wall=[0-9]* ecam=0x[0-9a-f]* window=0x[0-9a-f]*" "$TMP/args" &&
 		grep -q "^microvm,pcie=on" "$TMP/args"'
 	check '--gdb waits and prints the command to attach' '
 		FAKE_QEMU_ARGS=$TMP/args FAKE_QEMU_N=0 play two --gdb $P 2>"$TMP/err" >/dev/null &&
