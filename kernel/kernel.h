@@ -193,15 +193,18 @@ void mem_release(uint32_t pfn);                    /* one reference less; the la
 void mem_release_many(uint32_t *pfns, uint32_t n); /* the same for each; overwrites pfns */
 /* One reference less, by who frees it if that was the last. */
 static inline bool
+frame_unref(struct frame *f)
+{
+	assert(atomic_load_explicit(&f->refs, memory_order_relaxed) > 0);
+	return atomic_fetch_sub(&f->refs, 1) == 1;
+}
+/* The same for any number. */
+static inline bool
 frame_put(uint32_t pfn)
 {
-	uint32_t old;
-
 	if (pfn >= frame_count || frames[pfn].kind == FRAME_NONE)
 		return false; /* device registers */
-	old = atomic_fetch_sub(&frames[pfn].refs, 1);
-	assert(old > 0);
-	return old == 1;
+	return frame_unref(&frames[pfn]);
 }
 void frames_free(const uint32_t *pfns, uint32_t n); /* without references: they become free */
 uint8_t *_hold_find(struct space *s, uint32_t pfn); /* NULL: no holdings page; space.lock */

@@ -293,10 +293,8 @@ struct releases {
 };
 
 static inline void
-release_add(struct releases *r, uint32_t pfn)
+release_freed(struct releases *r, uint32_t pfn)
 {
-	if (!frame_put(pfn))
-		return;
 	if (r->n == RELEASES) {
 		frames_free(r->pfn, r->n);
 		r->n = 0;
@@ -304,27 +302,45 @@ release_add(struct releases *r, uint32_t pfn)
 	r->pfn[r->n++] = pfn;
 }
 
-/* What one group of a holdings page holds. */
-static void
-_group_release(uint8_t *page, uint32_t first, uint32_t group, struct releases *r, uint32_t *steps)
+static inline void
+release_add(struct releases *r, uint32_t pfn)
 {
-	uint32_t held = 0;
+	if (frame_put(pfn))
+		release_freed(r, pfn);
+}
 
-	for (uint32_t at = group * HOLD_GROUP; at < (group + 1) * HOLD_GROUP; at += 8) {
-		uint64_t *word = (void *)(page + at);
+/* What one group of a holdings page holds, from its word `at` on, in a space that never had device registers. */
+static __attribute__((noinline)) uint32_t
+_group_release(uint64_t *at, struct frame *f, struct releases *r)
+{
+	uint32_t used = 1;
 
-		uint32_t pfn = first + at;
+	for (uint64_t *end = at + HOLD_GROUP / 8; at < end; at++, f += 8) {
+		uint64_t word = *at;
 
-		for (uint64_t left = *word; left; left >>= 8, pfn++) {
-			if (!(uint8_t)left)
-				continue;
-			held++;
-			release_add(r, pfn);
+		if (!word)
+			continue;
+		*at = 0;
+		used += 2;
+#pragma GCC unroll 8
+		for (uint32_t i = 0; i < 8; i++, word >>= 8) {
+			if ((word & 0xff) && frame_unref(f + i))
+				release_freed(r, (uint32_t)(f + i - frames));
 		}
-		*word = 0;
 	}
-	held /= 4;
-	*steps -= held + 1 < *steps ? held + 1 : *steps;
+	return used;
+}
+
+/* The same of any space. */
+static uint32_t
+_group_release_any(uint8_t *at, uint32_t pfn, struct releases *r)
+{
+	for (uint32_t i = 0; i < HOLD_GROUP; i++) {
+		if (at[i])
+			release_add(r, pfn + i);
+		at[i] = 0;
+	}
+	return HOLD_GROUP / 4;
 }
 _Static_assert(HOLD_GROUP % 8 == 0, "groups are whole words");
 
@@ -338,10 +354,15 @@ _holdings_release(struct space *s, struct releases *r, uint32_t *steps)
 		uint32_t span = (uint32_t)s->progress;
 
 		for (; s->held[span]; s->held[span] &= (uint16_t)(s->held[span] - 1)) {
+			uint32_t at = (uint32_t)__builtin_ctz(s->held[span]) * HOLD_GROUP;
+			uint8_t *page = machine_frame(directory[span]);
+			uint32_t pfn = span * AEGIS_HOLD_SPAN + at, used;
+
 			if (!*steps)
 				return false;
-			_group_release(machine_frame(directory[span]), span * AEGIS_HOLD_SPAN,
-				       (uint32_t)__builtin_ctz(s->held[span]), r, steps);
+			used = s->devices ? _group_release_any(page + at, pfn, r)
+					  : _group_release((void *)(page + at), &frames[pfn], r);
+			*steps -= used < *steps ? used : *steps;
 		}
 		if (directory[span])
 			release_add(r, directory[span]);
