@@ -28,13 +28,9 @@
 uint8_t *
 _hold_find(struct space *s, uint32_t pfn)
 {
-	const uint32_t *directory = machine_frame(s->directory);
-	uint32_t page;
+	uint8_t *page = pfn < PFN_MAX ? _hold_page(s, pfn) : NULL;
 
-	if (pfn >= PFN_MAX)
-		return NULL;
-	page = directory[pfn / AEGIS_HOLD_SPAN];
-	return page ? (uint8_t *)machine_frame(page) + pfn % AEGIS_HOLD_SPAN : NULL;
+	return page ? page + pfn % AEGIS_HOLD_SPAN : NULL;
 }
 
 uint32_t

@@ -65,7 +65,7 @@ bit_set(uint32_t pfn)
 		span_word[span] = word;
 }
 
-static void
+static inline void
 bit_clear(uint32_t pfn)
 {
 	free_map[pfn / 64] &= ~(1ul << pfn % 64);
@@ -418,8 +418,20 @@ struct taking {
 	uint32_t total; /* records that the caller asked for */
 	bool chosen;    /* run: its start is known */
 	uint32_t next;  /* run: next frame */
+	/* Bits of the frames from `base` on, in a span that is served: whoever takes any goes on there.  NULL: none. */
+	const uint64_t *word;
+	uint32_t base;
 	uint32_t pfn[ALLOC_MAX];
 };
+
+/* A free frame that the space can hold. */
+static inline void
+_frame_take(struct taking *t, uint32_t pfn)
+{
+	bit_clear(pfn);
+	frames[pfn].kind = FRAME_KERNEL;
+	t->pfn[t->got++] = pfn;
+}
 
 /* The frame for one record.  On NEED_TABLE and AGAIN *hint tells the span.  mem_lock held. */
 static status
@@ -447,10 +459,21 @@ _take_one(struct taking *t, struct aegis_frame_rec rec, uint32_t *hint)
 	if (t->flags & (AEGIS_ALLOC_CONTIGUOUS | AEGIS_ALLOC_LARGE)) {
 		t->chosen = true;
 		t->next = pfn + 1;
+	} else {
+		t->word = &free_map[pfn / 64];
+		t->base = pfn / 64 * 64;
 	}
-	bit_clear(pfn);
-	frames[pfn].kind = FRAME_KERNEL;
-	t->pfn[t->got++] = pfn;
+	_frame_take(t, pfn);
+	return AEGIS_OK;
+}
+
+/* The same, mostly a neighbour of the last. */
+static inline status
+_take_next(struct taking *t, struct aegis_frame_rec rec, uint32_t *hint)
+{
+	if (rec.pfn != AEGIS_ANY || !t->word || !*t->word)
+		return _take_one(t, rec, hint);
+	_frame_take(t, t->base + (uint32_t)__builtin_ctzl(*t->word));
 	return AEGIS_OK;
 }
 
@@ -466,7 +489,7 @@ frames_take(struct taking *t, struct batch b)
 		volatile struct aegis_frame_rec *rec = (void *)b.at;
 		struct aegis_frame_rec in = batch_frame(&b);
 
-		st = _take_one(t, in, &hint);
+		st = _take_next(t, in, &hint);
 		if (st == AEGIS_NEED_TABLE || st == AEGIS_AGAIN)
 			rec->flags = hint;
 		if (st != AEGIS_OK)
@@ -527,16 +550,17 @@ frames_own(struct env *self, uint32_t cap, const struct taking *t)
 	lock_acquire(&s->lock);
 	atomic_fetch_add(&nodes[node].refs, t->got);
 	for (uint32_t i = 0; i < t->got; i++) {
-		uint8_t *hold = _hold_find(s, t->pfn[i]);
-		struct frame *f = &frames[t->pfn[i]];
+		uint32_t pfn = t->pfn[i];
+		uint8_t *hold = _hold_page(s, pfn) + pfn % AEGIS_HOLD_SPAN;
+		struct frame *f = &frames[pfn];
 
-		assert(hold && *hold == 0);
+		assert(*hold == 0);
 		if (used && f->guard == (uint32_t)node && f->link == nodes[node].generation)
 			f->flags = 0;
 		f->account = (uint16_t)self->account;
 		f->guard = (uint32_t)node;
 		f->link = 0;
-		_hold_note(s, t->pfn[i]);
+		_hold_note(s, pfn);
 		atomic_store_explicit(&f->refs, 1, memory_order_relaxed);
 		__atomic_store_n(&f->kind, FRAME_USER, __ATOMIC_RELEASE);
 		*hold = AEGIS_HOLD_READ | AEGIS_HOLD_WRITE;
@@ -587,6 +611,7 @@ sys_mem_alloc(uint32_t cap, uint32_t area, uint32_t n, uint32_t flags)
 	t.total = n;
 	t.got = t.next = 0;
 	t.chosen = false;
+	t.word = NULL;
 	t.want = charge_some(self->account, n < ALLOC_MAX ? n : ALLOC_MAX);
 	if (!t.want)
 		return AEGIS_LIMIT;

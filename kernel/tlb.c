@@ -150,7 +150,8 @@ struct writer {
 	uint64_t *table;
 	uint32_t table_pfn;
 	uint32_t tables, steps, cleared;
-	struct hold_cache to, from;
+	/* No space had device registers, and the giver's frames may be shared: all that it holds is memory. */
+	bool plain;
 	/* Of the last run: `bits` is what its entries have besides the frame. */
 	uint32_t prot; /* 0: none */
 	uint64_t bits;
@@ -166,12 +167,12 @@ _frame_check(struct writer *w, uint32_t pfn, uint32_t prot, uint8_t **hold)
 
 	if (pfn >= PFN_MAX)
 		return AEGIS_NO_SUCH;
-	*hold = _hold_at(&w->to, w->pair.to, pfn);
+	*hold = _hold_find(w->pair.to, pfn);
 	if (w->pair.from == w->pair.to) {
 		if (!*hold || (**hold & need) != need)
 			return AEGIS_NOT_HELD;
 	} else {
-		giver = _hold_at(&w->from, w->pair.from, pfn);
+		giver = _hold_find(w->pair.from, pfn);
 		st = share_check(pfn, giver ? *giver : 0, need);
 		if (st != AEGIS_OK)
 			return st;
@@ -330,50 +331,102 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	return AEGIS_OK;
 }
 
-/* Up to n pages from va and pfn on, which lie in one table and one span: as many as leave no doubt. */
-static __attribute__((noinline)) uint32_t
-_run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
+#define LANE      8u /* pages that are bound at once: bytes of a word */
+#define EACH_BYTE 0x0101010101010101ul
+
+/* What a run goes through side by side. */
+struct lane {
+	uint8_t *hold;
+	const uint8_t *giver;
+	uint64_t *pte;
+	struct frame *f;
+	uint64_t entry; /* to be written next */
+	uint32_t need, fresh, pin;
+	uint32_t pinned; /* frames that were, times AEGIS_HOLD_PIN */
+};
+
+static inline void
+_lane_on(struct lane *l, uint32_t n)
+{
+	l->hold += n;
+	l->giver += n;
+	l->pte += n;
+	l->f += n;
+	l->entry += n * PAGE;
+}
+
+/* LANE pages at once: plain memory, of which the space holds nothing yet.  False: nothing was done. */
+static inline bool
+_lane_all(struct lane *l)
+{
+	uint64_t held = 0, given = 0, fresh = l->fresh * EACH_BYTE, bound = 0;
+	uint32_t kinds = 0, flags = 0;
+
+	__builtin_memcpy(&held, l->hold, LANE);
+	__builtin_memcpy(&given, l->giver, LANE);
+	if (held || (~given & l->need * EACH_BYTE))
+		return false;
+#pragma GCC unroll 8
+	for (uint32_t i = 0; i < LANE; i++) {
+		bound |= l->pte[i];
+		kinds |= l->f[i].kind ^ FRAME_USER;
+		flags |= l->f[i].flags;
+	}
+	if (bound || kinds || (flags & FRAME_DIRTY))
+		return false;
+	__builtin_memcpy(l->hold, &fresh, LANE);
+#pragma GCC unroll 8
+	for (uint32_t i = 0; i < LANE; i++) {
+		atomic_fetch_add(&l->f[i].refs, 1);
+		__atomic_store_n(&l->pte[i], l->entry + i * PAGE, __ATOMIC_RELEASE);
+	}
+	return true;
+}
+
+/*
+ * One page: plain memory, the giver has the rights, nothing is bound there.  READ is the highest bit and WRITE the
+ * next: more rights are a greater number.
+ */
+static inline bool
+_lane_one(struct lane *l)
+{
+	uint32_t h = *l->hold;
+
+	if (*l->giver < l->need || *l->pte || l->f->kind != FRAME_USER ||
+	    (l->f->flags & FRAME_DIRTY))
+		return false;
+	if (!h) {
+		atomic_fetch_add(&l->f->refs, 1);
+		*l->hold = (uint8_t)l->fresh;
+	} else {
+		if (h < l->need || !((h + 1) & AEGIS_HOLD_COUNT))
+			return false;
+		l->pinned += h & l->pin;
+		*l->hold = (uint8_t)((h | l->need | l->pin) + 1);
+	}
+	__atomic_store_n(l->pte, l->entry, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Up to n pages, which lie in one table and one span: as many as leave no doubt. */
+static inline uint32_t
+_run_steps(struct writer *w, struct lane *l, uint32_t pfn, uint32_t n)
 {
 	struct space *s = w->pair.to;
-	const uint32_t in_span = pfn % AEGIS_HOLD_SPAN;
-	const uint32_t pin = w->prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
-	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins, need = hold_need(w->prot);
-	const uint8_t fresh = (uint8_t)((need | pin) + 1);
-	uint8_t *hold = w->to.page + in_span;
-	const uint8_t *giver = w->pair.from == s ? hold : w->from.page + in_span;
-	uint64_t *pte = &w->table[va / PAGE % 512];
-	uint64_t entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
-	struct frame *f = &frames[pfn];
-	uint32_t i, pinned = 0;
+	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins;
+	uint32_t i = 0;
 
-	if (pin && s->pinned + n > most)
+	if (l->pin && s->pinned + n > most)
 		n = s->pinned < most ? most - s->pinned : 0;
-	/*
-	 * Plain memory, the giver has the rights, nothing is bound there.  READ is the highest bit and WRITE the
-	 * next: more rights are a greater number.
-	 */
-	for (i = 0; i < n; i++, f++, entry += PAGE) {
-		uint32_t h = hold[i];
-
-		if (giver[i] < need || pte[i] || f->kind != FRAME_USER || (f->flags & FRAME_DIRTY))
-			break;
-		if (!h) {
-			atomic_fetch_add(&f->refs, 1);
-			hold[i] = fresh;
-		} else {
-			if (h < need || !((h + 1) & AEGIS_HOLD_COUNT))
-				break;
-			pinned += h & pin;
-			hold[i] = (uint8_t)((h | need | pin) + 1);
-		}
-		__atomic_store_n(&pte[i], entry, __ATOMIC_RELEASE);
-	}
-	if (pin)
-		s->pinned += i - pinned / AEGIS_HOLD_PIN;
-	for (uint32_t at = 0; at < i; at += HOLD_GROUP)
-		_hold_note(s, pfn + at);
-	if (i)
-		_hold_note(s, pfn + i - 1);
+	for (; i + LANE <= n && _lane_all(l); i += LANE)
+		_lane_on(l, LANE);
+	for (; i < n && _lane_one(l); i++)
+		_lane_on(l, 1);
+	if (!i)
+		return 0;
+	if (l->pin)
+		s->pinned += i - l->pinned / AEGIS_HOLD_PIN;
+	_hold_note_run(s, pfn, i);
 	frames[w->table_pfn].link += i;
 	return i;
 }
@@ -385,28 +438,37 @@ _run_steps(struct writer *w, uint64_t va, uint32_t pfn, uint32_t n)
 static uint32_t
 _pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t n)
 {
-	uint32_t table_left = 512 - (uint32_t)(va / PAGE % 512);
-	uint32_t span_left = AEGIS_HOLD_SPAN - pfn % AEGIS_HOLD_SPAN;
+	const uint32_t at = va / PAGE % 512, in_span = pfn % AEGIS_HOLD_SPAN;
 	const uint8_t *giver;
+	uint8_t *hold;
+	struct lane l;
 
-	if (!va_valid(va) || pfn >= PFN_MAX || (prot & AEGIS_BIND_UNCACHED) ||
-	    (w->pair.to->devices | w->pair.from->devices))
-		return 0;
-	if (w->pair.from != w->pair.to && atomic_load(&revocation))
+	if (!w->plain || !va_valid(va) || pfn >= PFN_MAX || (prot & AEGIS_BIND_UNCACHED))
 		return 0;
 	if (va / AEGIS_LARGE_PAGE != w->region && _page_table(w, va) != AEGIS_OK)
 		return 0;
-	giver = _hold_at(&w->from, w->pair.from, pfn);
-	if (!giver || !_hold_at(&w->to, w->pair.to, pfn))
+	giver = _hold_page(w->pair.from, pfn);
+	hold = _hold_page(w->pair.to, pfn);
+	if (!giver || !hold)
 		return 0;
-	if (*giver & AEGIS_HOLD_READ)
+	l.giver = giver + in_span;
+	l.hold = hold + in_span;
+	l.f = &frames[pfn];
+	if ((*l.giver & AEGIS_HOLD_READ) && (l.f->flags & FRAME_DIRTY))
 		_frame_show(w, pfn);
 	if (prot != w->prot) {
 		w->prot = prot;
 		w->bits = pte_compose(0, prot, w->nx);
 	}
-	n = n < table_left ? n : table_left;
-	return _run_steps(w, va, pfn, n < span_left ? n : span_left);
+	l.need = hold_need(prot);
+	l.pin = prot & AEGIS_BIND_GUARANTEED ? AEGIS_HOLD_PIN : 0;
+	l.fresh = (l.need | l.pin) + 1;
+	l.pinned = 0;
+	l.pte = &w->table[at];
+	l.entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
+	n = n < 512 - at ? n : 512 - at;
+	return _run_steps(w, &l, pfn,
+			  n < AEGIS_HOLD_SPAN - in_span ? n : AEGIS_HOLD_SPAN - in_span);
 }
 
 static bool
@@ -422,14 +484,9 @@ _pages_bind(struct writer *w, struct aegis_bind *rec)
 	uint32_t prot = rec->prot & ~PROT_MORE, left = 1 + (rec->prot & PROT_MORE) / PROT_ONE;
 	status st = AEGIS_OK;
 
-	while (left) {
-		uint32_t n;
+	do {
+		uint32_t n = _pages_fast(w, rec->va, rec->pfn, prot, left);
 
-		if (w->steps && write_enough(w)) {
-			st = AEGIS_AGAIN;
-			break;
-		}
-		n = _pages_fast(w, rec->va, rec->pfn, prot, left);
 		if (!n) {
 			st = _page_bind(w, rec->va, rec->pfn, prot);
 			if (st != AEGIS_OK)
@@ -440,10 +497,11 @@ _pages_bind(struct writer *w, struct aegis_bind *rec)
 		rec->pfn += n;
 		w->steps += n;
 		left -= n;
-	}
-	if (left)
-		rec->prot = prot | AEGIS_BIND_MORE(left - 1);
-	return st;
+	} while (left && !write_enough(w));
+	if (!left)
+		return AEGIS_OK;
+	rec->prot = prot | AEGIS_BIND_MORE(left - 1);
+	return st == AEGIS_OK ? AEGIS_AGAIN : st;
 }
 
 static status
@@ -479,7 +537,9 @@ writer_start(struct writer *w)
 	w->nx = machine_pte_nx();
 	w->region = ~0ul;
 	w->tables = w->steps = w->cleared = w->prot = 0;
-	w->to = w->from = (struct hold_cache)HOLD_CACHE;
+	/* Who begins a revocation comes to each space after that, and so after this call. */
+	w->plain = !(w->pair.to->devices | w->pair.from->devices) &&
+		   (w->pair.from == w->pair.to || !atomic_load(&revocation));
 }
 
 status

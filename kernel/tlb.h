@@ -90,6 +90,15 @@ _hold_note(struct space *s, uint32_t pfn)
 {
 	s->held[pfn / AEGIS_HOLD_SPAN] |= (uint16_t)(1u << pfn % AEGIS_HOLD_SPAN / HOLD_GROUP);
 }
+/* The same for n frames of one span. */
+static inline void
+_hold_note_run(struct space *s, uint32_t pfn, uint32_t n)
+{
+	uint32_t first = pfn % AEGIS_HOLD_SPAN, last = first + n - 1;
+
+	s->held[pfn / AEGIS_HOLD_SPAN] |=
+		(uint16_t)((2u << last / HOLD_GROUP) - (1u << first / HOLD_GROUP));
+}
 static inline void
 _hold_new(struct space *s, uint32_t pfn)
 {
@@ -114,6 +123,16 @@ _hold_uncount(struct flush *f, uint8_t *hold, uint32_t pfn)
 	*hold = h;
 	if (!(h & AEGIS_HOLD_COUNT) && (h & (AEGIS_HOLD_READ | AEGIS_HOLD_PIN)) != AEGIS_HOLD_READ)
 		_hold_last(f, hold, pfn);
+}
+
+/* The holdings page for pfn, which is below PFN_MAX; NULL: there is none. */
+static inline uint8_t *
+_hold_page(const struct space *s, uint32_t pfn)
+{
+	const uint32_t *directory = machine_frame(s->directory);
+	uint32_t page = directory[pfn / AEGIS_HOLD_SPAN];
+
+	return page ? machine_frame(page) : NULL;
 }
 
 /* The holdings page found last: frames of a batch are mostly close together. */

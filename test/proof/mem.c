@@ -176,12 +176,15 @@ proof_mem_pick(void)
 	t.chosen = false;
 	t.flags = 0;
 	t.total = t.want = 1;
+	t.base = nondet_bool() ? 0 : AEGIS_HOLD_SPAN;
+	t.word = nondet_bool() ? &map_words[t.base / 64] : NULL;
+	ASSUME(IMPLIES(t.word, directory[t.base / AEGIS_HOLD_SPAN]));
 	ASSUME(q < FRAMES && the_space.span < SPANS);
 	ASSUME(free_count >= span_free[0] + span_free[1]);
 	frame_assume(q);
 	q_was = bit_free(q);
 	was = rec.pfn < FRAMES && bit_free(rec.pfn);
-	st = _take_one(&t, rec, &hint);
+	st = _take_next(&t, rec, &hint);
 	if (st != AEGIS_OK) {
 		PROVE(bit_free(q) == q_was && t.got == 0, "a failure takes nothing");
 		PROVE(IMPLIES(st == AEGIS_IN_USE, rec.pfn < FRAMES && !was),
@@ -202,6 +205,7 @@ proof_mem_pick(void)
 	PROVE(directory[t.pfn[0] / AEGIS_HOLD_SPAN] != 0, "the space can hold it");
 	REACH(rec.pfn == AEGIS_ANY && t.pfn[0] >= AEGIS_HOLD_SPAN);
 	REACH(rec.pfn != AEGIS_ANY);
+	REACH(t.word && span_free[0] && t.pfn[0] >= AEGIS_HOLD_SPAN);
 }
 
 void

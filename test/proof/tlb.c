@@ -287,7 +287,6 @@ proof_tlb_bind(void)
 	w.region = va / AEGIS_LARGE_PAGE;
 	w.table = table0;
 	w.table_pfn = TABLES;
-	w.to = w.from = (struct hold_cache)HOLD_CACHE;
 	flush_start(&w.flush, w.pair.to, w.pair.from);
 	hold_assume(0, pfn);
 	hold_assume(1, pfn);
@@ -352,32 +351,33 @@ proof_tlb_bind(void)
 }
 
 /* The short way for pages that follow each other gives what the long way would. */
+#define RUN 3u /* two at once, and one */
+
 void
 proof_tlb_fast(void)
 {
 	uint32_t to = nondet_bool(), prot = nondet_u32(), first = nondet_u32(), n, q = nondet_u32();
-	uint32_t i = nondet_u32(), k = nondet_bool(), count, refs, link;
-	uint64_t va = nondet_u64(), old[2], new[2], other_old;
-	uint8_t giver[2], was;
+	uint32_t i = nondet_u32(), k = nondet_u32(), count, refs, link, maps_q = 0;
+	uint64_t va = nondet_u64(), old[RUN], new[RUN], other_old;
+	uint8_t giver[RUN], was;
 
 	state_any();
 	ASSUME(frame_count <= FRAMES && q < FRAMES && i < ENTRIES);
 	w.pair = (struct pair){&spaces[0], &spaces[to], true};
-	w.nx = AEGIS_PTE_NX;
+	for (uint32_t j = 0; j < 2; j++)
+		spaces[j].devices = nondet_bool();
+	writer_start(&w);
 	w.region = va / AEGIS_LARGE_PAGE;
 	w.table = table0;
 	w.table_pfn = TABLES;
-	w.to = w.from = (struct hold_cache)HOLD_CACHE;
 	/* As they are after any run. */
 	w.prot = nondet_u32();
 	w.bits = pte_compose(0, w.prot, w.nx);
 	w.cleared = nondet_u32();
 	ASSUME(w.cleared < CLEARS_MAX);
 	ASSUME(prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, spaces[to].flags) == AEGIS_OK);
-	ASSUME(va / PAGE % 512 + 1 < ENTRIES && first < PFN_MAX);
-	for (uint32_t j = 0; j < 2; j++)
-		spaces[j].devices = nondet_bool();
-	for (uint32_t j = 0; j < 2; j++) {
+	ASSUME(va / PAGE % 512 + RUN <= ENTRIES && first < PFN_MAX && k < RUN);
+	for (uint32_t j = 0; j < RUN; j++) {
 		hold_assume(0, first + j);
 		hold_assume(1, first + j);
 		/* Without device registers, what is held is memory. */
@@ -387,7 +387,7 @@ proof_tlb_fast(void)
 		giver[j] = held(0, first + j);
 		ASSUME(IMPLIES(giver[j] || held(1, first + j), frames[first + j].refs < 1000));
 	}
-	ASSUME(i != va / PAGE % 512 && i != va / PAGE % 512 + 1);
+	ASSUME(i < va / PAGE % 512 || i >= va / PAGE % 512 + RUN);
 	other_old = table0[i];
 	count = bound(to, q);
 	was = held(to, q);
@@ -395,16 +395,17 @@ proof_tlb_fast(void)
 	link = frames[TABLES].link;
 	ASSUME(link < 1000 && refs < 1000);
 	ASSUME(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins);
-	n = _pages_fast(&w, va, first, prot, 2);
+	n = _pages_fast(&w, va, first, prot, RUN);
 	PROVE(spaces[to].pinned <= AEGIS_PINNED_MAX + spaces[to].area_pins,
 	      "guarantees are bounded");
-	PROVE(n <= 2 && table0[i] == other_old, "no other entry changes");
+	PROVE(n <= RUN && table0[i] == other_old, "no other entry changes");
 	PROVE(frames[TABLES].link == link + n, "entries are counted");
 	PROVE(w.cleared <= CLEARS_MAX, "clearing is bounded");
-	new[0] = n > 0 ? table0[va / PAGE % 512] : 0;
-	new[1] = n > 1 ? table0[va / PAGE % 512 + 1] : 0;
-	PROVE((int32_t)(bound(to, q) - count) == maps(new[0], q) + maps(new[1], q),
-	      "counts follow the entries");
+	for (uint32_t j = 0; j < RUN; j++) {
+		new[j] = j < n ? table0[va / PAGE % 512 + j] : 0;
+		maps_q += maps(new[j], q);
+	}
+	PROVE(bound(to, q) - count == maps_q, "counts follow the entries");
 	PROVE(frames[q].refs == refs + (!was && held(to, q)), "a new holding is a reference");
 	PROVE(IMPLIES(to, !(held(to, q) & ~was & HOLD_RIGHTS & ~held(0, q))),
 	      "nobody gets a right that the giver does not have");
@@ -422,9 +423,9 @@ proof_tlb_fast(void)
 		PROVE(!(frames[pfn].flags & FRAME_DIRTY), "nothing that may not be seen");
 		PROVE(!to || !revocation, "nothing that may not be shared");
 	}
-	REACH(n == 2 && to && !was && held(to, q));
-	REACH(n == 2 && !to && (new[1] & AEGIS_PTE_WRITE));
-	REACH(n == 2 && (prot & AEGIS_BIND_GUARANTEED));
+	REACH(n == RUN && to && !was && held(to, q));
+	REACH(n == RUN && !to && (new[1] & AEGIS_PTE_WRITE));
+	REACH(n == RUN && (prot & AEGIS_BIND_GUARANTEED));
 }
 
 void
