@@ -188,6 +188,8 @@ void core_arena_release(uint64_t va, uint32_t pages);
 /* ---- the private heap of the role (struct heap in EXOS_HEAP) ---- */
 void *core_alloc(size_t size); /* NULL: none */
 void core_free(void *at, size_t size);
+/* Bytes of a page of the private heap, from its start, that matter; the process role. */
+size_t core_heap_used(uint64_t page);
 
 /* ---- memory of the program (process role) ---- */
 int copy_in(void *to, uint64_t from, size_t n); /* 0 or -EFAULT */

@@ -690,8 +690,10 @@ pages_put(void *ctx, void *pages, size_t count)
 	if (control()->role == ROLE_PROCESS) {
 		uint32_t at = (uint32_t)((va - EXOS_HEAP) / AEGIS_PAGE);
 
-		for (uint32_t i = at; i < at + count; i++)
+		for (uint32_t i = at; i < at + count; i++) {
 			s->heap_map[i / 64] &= ~(1ul << i % 64);
+			s->heap_large[i / 64] &= ~(1ul << i % 64);
+		}
 		return;
 	}
 	for (size_t i = 0; i < count; i++) {
@@ -705,6 +707,15 @@ pages_put(void *ctx, void *pages, size_t count)
 	core_arena_release(va, (uint32_t)count);
 }
 
+size_t
+core_heap_used(uint64_t page)
+{
+	uint64_t n = (page - EXOS_HEAP) / AEGIS_PAGE;
+
+	return CORE_STATE->heap_large[n / 64] >> n % 64 & 1 ? AEGIS_PAGE
+							    : heap_slab_used((void *)page);
+}
+
 void
 core_heap_init(void)
 {
@@ -716,7 +727,16 @@ core_heap_init(void)
 void *
 core_alloc(size_t size)
 {
-	return heap_alloc(&CORE_STATE->heap, size);
+	struct core_state *s = CORE_STATE;
+	void *block = heap_alloc(&s->heap, size);
+
+	if (block && size > HEAP_SMALL && control()->role == ROLE_PROCESS) {
+		uint64_t at = ((uint64_t)block - EXOS_HEAP) / AEGIS_PAGE;
+
+		for (size_t i = 0; i * AEGIS_PAGE < size; i++, at++)
+			s->heap_large[at / 64] |= 1ul << at % 64;
+	}
+	return block;
 }
 
 void

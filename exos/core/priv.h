@@ -21,7 +21,8 @@ struct core_state {
 	uint8_t vector[4096] __attribute__((aligned(64)));
 	struct heap heap;
 	uint64_t heap_map[(EXOS_HEAP_PAGES + 63) /
-			  64];       /* pages of EXOS_HEAP in use (process role) */
+			  64]; /* pages of EXOS_HEAP in use (process role) */
+	uint64_t heap_large[(EXOS_HEAP_PAGES + 63) / 64]; /* those of them that are no slabs */
 	uint32_t spare[CORE_SPARES]; /* frames kept for tables and holdings pages */
 	uint32_t spares;
 	uint64_t arena_next;

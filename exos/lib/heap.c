@@ -205,6 +205,24 @@ heap_trim(struct heap *heap)
 	}
 }
 
+size_t
+heap_slab_used(const void *page)
+{
+	const struct heap_slab *slab = page;
+	unsigned blocks = class_blocks(slab->kind), used = 0;
+
+	for (unsigned first = 0; first < blocks; first += 64) {
+		uint64_t word = ~slab->map[first / 64];
+
+		/* Bits past the last block are no blocks. */
+		if (blocks - first < 64)
+			word &= (1ull << (blocks - first)) - 1;
+		if (word)
+			used = first + 64 - (unsigned)__builtin_clzll(word);
+	}
+	return SLAB_HEADER + (size_t)used * class_size[slab->kind];
+}
+
 bool
 heap_check(const struct heap *heap)
 {

@@ -68,6 +68,8 @@ void *heap_alloc(struct heap *heap, size_t size);
 bool heap_free(struct heap *heap, void *ptr, size_t size);
 /* Gives empty slabs, of which one per class is kept, back to the source. */
 void heap_trim(struct heap *heap);
+/* Bytes of a slab's page, from its start, that its blocks in use and what tells of them take. */
+size_t heap_slab_used(const void *page);
 /* Whether every invariant of the slabs that have a free block holds. */
 bool heap_check(const struct heap *heap);
 

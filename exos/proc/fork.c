@@ -129,13 +129,15 @@ heap_copy(struct child *c)
 	for (uint32_t i = 0; i < EXOS_HEAP_PAGES; i += 64) {
 		for (uint64_t map = own->heap_map[i / 64]; map && !err; map &= map - 1) {
 			uint32_t page = i + (uint32_t)__builtin_ctzl(map);
+			uint64_t at;
 
 			if (copies->n == EXOS_COPY_PAGES - STATE_PAGES) {
 				err = copies_open(copies);
 				heap_note(c, copies->n);
 				err = copies_close(c, err);
 			}
-			copy_add(copies, EXOS_HEAP + page * AEGIS_PAGE, 1, 0, AEGIS_PAGE,
+			at = EXOS_HEAP + page * AEGIS_PAGE;
+			copy_add(copies, at, 1, 0, (uint32_t)core_heap_used(at),
 				 PINNED | AEGIS_BIND_KEY(EXOS_KEY));
 		}
 	}

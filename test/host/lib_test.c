@@ -222,6 +222,38 @@ test_heap_misuse(void)
 	check(src.pages == 0, "all back");
 }
 
+/* Whether a small block lies in what is said to be used of its page. */
+static bool
+block_used(const uint8_t *at, size_t size)
+{
+	const uint8_t *page = (const uint8_t *)((uintptr_t)at & ~(uintptr_t)(HEAP_PAGE - 1));
+
+	return at + size <= page + heap_slab_used(page);
+}
+
+static void
+test_heap_used(void)
+{
+	struct source src = {.limit = 100};
+	struct heap_source source = {source_get, source_put, &src};
+	struct heap heap;
+	uint8_t *p[126]; /* a page full */
+	bool good = true;
+
+	heap_init(&heap, &source);
+	for (unsigned i = 0; i < 126; i++) {
+		p[i] = heap_alloc(&heap, 32);
+		good = good && block_used(p[i], 32) && !block_used(p[i], 33);
+	}
+	check(good, "used up to the last block");
+	for (unsigned i = 126; i-- > 1;)
+		good = good && heap_free(&heap, p[i], 32) && block_used(p[i - 1], 32) &&
+		       !block_used(p[i - 1], 33);
+	check(good, "and no further when blocks behind it are free");
+	check(heap_free(&heap, p[0], 32) && !block_used(p[0], 1), "an empty slab is its header");
+	heap_trim(&heap);
+}
+
 static void
 test_heap_random(void)
 {
@@ -253,7 +285,9 @@ test_heap_random(void)
 			live[i].at = heap_alloc(&heap, live[i].size);
 			if (live[i].at)
 				memset(live[i].at, (int)i, live[i].size);
-			else
+			if (live[i].at && live[i].size <= HEAP_SMALL)
+				good = good && block_used(live[i].at, live[i].size);
+			if (!live[i].at)
 				refused++;
 		}
 		if (step % 16 == 0)
@@ -276,6 +310,7 @@ main(void)
 	test_format();
 	test_heap_sizes();
 	test_heap_misuse();
+	test_heap_used();
 	test_heap_random();
 	printf("1..%d\n", test_count);
 	return test_failures != 0;
