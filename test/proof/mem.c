@@ -193,6 +193,9 @@ proof_mem_pick(void)
 		      "no memory only if none is free");
 		PROVE(IMPLIES(st == AEGIS_NEED_TABLE, hint < SPANS && !directory[hint]),
 		      "the span that lacks a page is named");
+		PROVE(IMPLIES(st == AEGIS_NEED_TABLE && rec.pfn == AEGIS_ANY && q_was,
+			      !directory[q / AEGIS_HOLD_SPAN]),
+		      "and it is not asked for while there is one that can be held");
 		REACH(st == AEGIS_NEED_TABLE);
 		REACH(st == AEGIS_NO_MEMORY);
 		return;
