@@ -245,7 +245,21 @@ struct lines {
 };
 
 void lines_add(struct lines *lines, const char *bytes, size_t count);
-void lines_show(const struct lines *lines, size_t last, const char *from);
+struct names;
+/* The last ones, but from the last that contains `from` on; behind addresses their names, if any. */
+void lines_show(const struct lines *lines, size_t last, const char *from,
+		const struct names *names);
+
+/* names.c: names of a kernel's functions. */
+
+struct names {
+	const unsigned char *bytes;
+	size_t size;
+};
+
+bool names_open(struct names *names, const char *path); /* false: there are none */
+/* To `out` the names of all addresses in a line. */
+void names_add(const struct names *names, const char *line, struct text *out);
 
 /* stream.c: the guest's output on its way to the host's descriptors. */
 

@@ -39,7 +39,7 @@ lines_add(struct lines *lines, const char *bytes, size_t count)
 }
 
 void
-lines_show(const struct lines *lines, size_t last, const char *from)
+lines_show(const struct lines *lines, size_t last, const char *from, const struct names *names)
 {
 	size_t oldest = lines->count > RING ? lines->count - RING : 0;
 	size_t start = lines->count > last ? lines->count - last : 0;
@@ -50,8 +50,15 @@ lines_show(const struct lines *lines, size_t last, const char *from)
 	for (size_t i = start; from && i > oldest; i--)
 		if (strstr(lines->ring[(i - 1) % RING], from))
 			start = i - 1;
-	for (size_t i = start; i < lines->count; i++)
-		fprintf(stderr, "  | %s\n", lines->ring[i % RING]);
+	for (size_t i = start; i < lines->count; i++) {
+		struct text words = {0};
+
+		if (names)
+			names_add(names, lines->ring[i % RING], &words);
+		fprintf(stderr, "  | %s%s\n", lines->ring[i % RING],
+			words.count ? words.bytes : "");
+		free(words.bytes);
+	}
 	if (lines->partial.count > 0)
 		fprintf(stderr, "  | %s\n", lines->partial.bytes);
 }

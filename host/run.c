@@ -567,6 +567,17 @@ run_drain(struct run *run)
 	}
 }
 
+static void
+panic_show(const struct run *run)
+{
+	const char *given = run->options->kernel;
+	char *kernel = given ? duplicate(given) : path_artefact("aegis.elf");
+	struct names names;
+
+	lines_show(&run->log, SHOWN_LINES, "panic", names_open(&names, kernel) ? &names : NULL);
+	free(kernel);
+}
+
 /* What remains to be said; the exit status. */
 static int
 run_result(struct run *run)
@@ -581,7 +592,7 @@ run_result(struct run *run)
 		return run->ended_by;
 	if (run->violated) {
 		note("the guest broke the rules of its channel to the host");
-		lines_show(&run->log, SHOWN_LINES, NULL);
+		lines_show(&run->log, SHOWN_LINES, NULL, NULL);
 		return EXO_FAILED;
 	}
 	if (run->exited && end != MACHINE_PANIC) {
@@ -592,8 +603,11 @@ run_result(struct run *run)
 		return run->status;
 	}
 	note("%s%s", words, run->exited ? " after the program had ended" : "");
-	lines_show(&run->errors, SHOWN_LINES, NULL);
-	lines_show(&run->log, SHOWN_LINES, end == MACHINE_PANIC ? "panic" : NULL);
+	lines_show(&run->errors, SHOWN_LINES, NULL, NULL);
+	if (end != MACHINE_PANIC)
+		lines_show(&run->log, SHOWN_LINES, NULL, NULL);
+	else
+		panic_show(run);
 	return EXO_FAILED;
 }
 

@@ -403,23 +403,6 @@ sys_env_read(uint32_t cap, uint32_t env, uint32_t area)
 	return AEGIS_OK;
 }
 
-static const char *
-reason_name(uint32_t reason)
-{
-	static const char *const names[] = {
-		"no reason",
-		"its own wish",
-		"destroyed by capability",
-		"upcall stack exhausted",
-		"upcall without a handler",
-		"held on to the processor",
-		"could not give back what was asked",
-		"its area is gone",
-	};
-
-	return reason < sizeof(names) / sizeof(names[0]) ? names[reason] : "?";
-}
-
 /*
  * e cannot run any more.  env.lock held, released: what binds it to others is undone without it, and until
  * then it stays; if nothing does, it may be gone at once.
@@ -459,8 +442,8 @@ env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
 	uint32_t watcher = e->watcher, generation = e->watcher_generation;
 
 	if (reason != AEGIS_END_SELF && reason != AEGIS_END_OTHER)
-		log_print("env %u ended: %s (vector %lu rip %lx rsp %lx addr %lx)\n", e->number,
-			  reason_name(reason), at ? at->vector : 0, at ? at->rip : 0,
+		log_print("env %u ended: reason %u (vector %lu rip %lx rsp %lx addr %lx)\n",
+			  e->number, reason, at ? at->vector : 0, at ? at->rip : 0,
 			  at ? at->rsp : 0, addr);
 	if (e->number == 1)
 		machine_off(MACHINE_OFF_BOOT);

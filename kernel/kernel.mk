@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The kernel: objects in reading order, linked twice so that it holds its own symbol table.
+# The kernel: objects in reading order.
 #
 #   K         object directory, one for each variant      build/kernel
 #   CC        gcc or clang
@@ -12,7 +12,7 @@ K ?= build/kernel
 KERNEL_UPPER ?= main.c syscall.c cap.c cap_revoke.c account.c mem.c hold.c sweep.c space.c tlb.c protect.c range.c flush.c \
 	env.c fault.c cpu.c slice.c pct.c irq.c chan.c revoke.c trace.c lock.c
 KERNEL_LOWER = x86/boot.S x86/boot.c x86/entry.S x86/switch.S x86/trap.c x86/percpu.c x86/mmu.c x86/acpi.c \
-	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c x86/symbol.c \
+	x86/apic.c x86/time.c x86/smp.c x86/serial.c x86/power.c \
 	dev/pci.c dev/virtio.c dev/virtio_console.c lib/string.c lib/print.c
 KERNEL_OPTIMISE = -O2
 
@@ -81,17 +81,7 @@ $(K)/kernel/x86/kasan.c.o: KASAN_CFLAGS =
 $(K)/kernel/x86/gcov.c.o: GCOV_CFLAGS =
 $(K)/kernel/x86/ubsan.c.o: KERNEL_VARIANT += -fno-sanitize=undefined
 
-$(K)/empty.S: tools/symbols
-	@mkdir -p $(@D)
-	tools/symbols </dev/null >$@
-
-$(K)/first.elf: $(KERNEL_OBJECTS) $(K)/empty.S kernel/x86/kernel.ld
-	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/empty.S $(KERNEL_LIBS)
-
-$(K)/symbols.S: $(K)/first.elf tools/symbols
-	tools/symbols $< >$@
-
-$(K)/aegis.elf: $(K)/symbols.S
-	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(K)/symbols.S $(KERNEL_LIBS)
+$(K)/aegis.elf: $(KERNEL_OBJECTS) kernel/x86/kernel.ld
+	$(CC) $(KERNEL_LDFLAGS) -o $@ $(KERNEL_OBJECTS) $(KERNEL_LIBS)
 
 -include $(KERNEL_OBJECTS:.o=.d)

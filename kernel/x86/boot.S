@@ -93,22 +93,6 @@ boot_long:
 	testq	%rsi, %rsi
 	jz	boot_ap
 
-	/* The stack protector's value must exist before the first function that uses it. */
-	rdtsc
-	shlq	$32, %rdx
-	orq	%rdx, %rax
-	movabsq	$0x9e3779b97f4a7c15, %rdx
-	imulq	%rdx, %rax
-	movq	%rax, %r8
-	movl	$1, %eax
-	cpuid
-	btl	$30, %ecx
-	jnc	2f
-	rdrand	%rax
-	xorq	%rax, %r8
-2:	xorb	%r8b, %r8b	/* a zero byte stops runs of text */
-	movq	%r8, __stack_chk_guard(%rip)
-
 	leaq	boot_stack(%rip), %rax
 	movq	(%rax), %rsp
 	movq	%rsi, %rdi

@@ -191,13 +191,25 @@ memory_give(void)
 	}
 }
 
+/* Before the first function that uses it returns; a zero byte stops runs of text. */
+static inline __attribute__((always_inline)) void
+stack_guard_seed(void)
+{
+	uint64_t random = 0;
+
+	if (feature_offered('c', 1, 0, 30))
+		__asm__ volatile("rdrand %0" : "+r"(random));
+	__stack_chk_guard = (random ^ machine_tsc() * 0x9e3779b97f4a7c15) & ~0xfful;
+}
+
 _Noreturn void x86_boot(uint64_t start);
-void
+__attribute__((no_stack_protector)) void
 x86_boot(uint64_t address)
 {
 	const struct start_info *start = low_at(address, sizeof(*start));
 	uint64_t began = machine_tsc(), rsdp = 0;
 
+	stack_guard_seed();
 	kasan_globals();
 	percpu_init(0);
 	trap_init();

@@ -107,11 +107,9 @@ static _Noreturn void
 report(uint64_t address, uint64_t size, const char *what, void *caller)
 {
 	char why[128];
-	uint64_t offset = 0;
-	const char *name = symbol_find((uint64_t)caller, &offset);
 
-	print_to(why, sizeof(why), "kasan: %s of %lu bytes at %016lx, in %s+0x%lx", what, size,
-		 address, name ? name : "?", offset);
+	print_to(why, sizeof(why), "kasan: %s of %lu bytes at %lx, in %016lx", what, size, address,
+		 (uint64_t)caller);
 	machine_panic(why, NULL);
 }
 

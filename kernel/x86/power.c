@@ -4,7 +4,7 @@
  *
  * machine_off tells its code to the host where the option exit=PORT names a port for it, which ends the
  * machine, and else resets it; it never returns.  A panic stops the other
- * processors, prints what is known, each thing after the more important one, and ends in
+ * processors, prints what is known, each thing after the more important one (names for addresses has the host), and ends in
  * machine_off.
  *
  * 1. The first processor that panics wins; others halt.  A panic within a panic ends at once.
@@ -42,25 +42,13 @@ machine_off(uint32_t code)
 /* ---- panic ---- */
 
 static void
-print_address(const char *what, uint64_t address)
-{
-	uint64_t offset;
-	const char *name = symbol_find(address, &offset);
-
-	if (name)
-		log_print("  %s %016lx %s+0x%lx\n", what, address, name, offset);
-	else
-		log_print("  %s %016lx\n", what, address);
-}
-
-static void
 print_registers(const struct regs *r)
 {
 	uint64_t cr2, cr3;
 
 	__asm__ volatile("movq %%cr2, %0; movq %%cr3, %1" : "=r"(cr2), "=r"(cr3));
 	log_print("  vector %lu error %lx cr2 %016lx cr3 %lx\n", r->vector, r->error, cr2, cr3);
-	print_address("rip", r->rip);
+	log_print("  rip %016lx\n", r->rip);
 	log_print("  cs %02lx ss %02lx rflags %06lx rsp %016lx\n", r->cs, r->ss, r->rflags, r->rsp);
 	log_print("  rax %016lx rbx %016lx rcx %016lx\n", r->rax, r->rbx, r->rcx);
 	log_print("  rdx %016lx rsi %016lx rdi %016lx\n", r->rdx, r->rsi, r->rdi);
@@ -78,8 +66,8 @@ print_stack(uint64_t rbp)
 		if (rbp & 7 || rbp < KERNEL_BASE || rbp > UINT64_MAX - 16 || !mmu_readable(rbp) ||
 		    !mmu_readable(rbp + 8))
 			return;
-		print_address("   ",
-			      frame[1] - 1); /* within the call, which may end its function */
+		/* Within the call, which may end its function. */
+		log_print("      %016lx\n", frame[1] - 1);
 		if (frame[0] <= rbp)
 			return; /* stacks grow down: callers lie above */
 		rbp = frame[0];
@@ -114,8 +102,7 @@ machine_panic(const char *why, const struct regs *regs)
 
 /* ---- what the compiler's stack protector calls and compares ---- */
 
-extern uint64_t __stack_chk_guard;
-uint64_t __stack_chk_guard; /* boot.S seeds it */
+uint64_t __stack_chk_guard;
 
 _Noreturn void __stack_chk_fail(void);
 void

@@ -198,11 +198,11 @@ extern uint64_t time_apic_mult; /* APIC timer ticks for a TSC tick, << 32 */
 /* ---- smp.c ---- */
 void smp_init(void); /* all processors up, parked */
 
-/* ---- serial.c, power.c, symbol.c ---- */
+/* ---- serial.c, power.c ---- */
+extern uint64_t __stack_chk_guard; /* x86_boot seeds it */
 void serial_init(void);
-extern uint16_t serial_port;                                 /* the log's, 0: none */
-const char *symbol_find(uint64_t address, uint64_t *offset); /* NULL: not in the kernel's text */
-extern atomic_uint power_panicked;                           /* processor + 1 that panics */
+extern uint16_t serial_port;       /* the log's, 0: none */
+extern atomic_uint power_panicked; /* processor + 1 that panics */
 
 /* ---- kernel/dev ---- */
 void pci_init(void); /* before the devices */

@@ -270,6 +270,14 @@ NOTHING_OF(upcall_prepare, struct env *)
 ANSWERS(uint32_t, machine_cpu, 0)
 ANSWERS(uint32_t, machine_cpus, 2)
 ANSWERS(uint32_t, machine_vector_size, 576)
+
+uint64_t __stack_chk_guard;
+
+bool
+feature_offered(char reg, uint32_t leaf, uint32_t sub, uint32_t bit)
+{
+	return reg == 'c' && leaf == 1 && sub == 0 && bit != 30;
+}
 ANSWERS(uint64_t, machine_xcr0, 7)
 
 /* ---- a loader ---- */
@@ -380,6 +388,7 @@ first(void)
 	loader_make("one wall=1700000000123456789");
 	EXPECT(!boot_from(INFO));
 	EXPECT(rsdp_seen == 0xf0000 && percpus[0].released);
+	EXPECT(__stack_chk_guard && !(__stack_chk_guard & 0xff));
 	EXPECT(region_count == 2 && regions[0].end == 0x9f000 && regions[1].start == 0x100000);
 	EXPECT(reserved_count == 2 && reserved[1].start == ARCHIVE);
 	EXPECT(given_count == 2 && given[0].start == LOW_MEMORY && given[1].end == MEMORY);

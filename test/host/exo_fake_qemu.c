@@ -325,7 +325,7 @@ play_panic(void)
 {
 	for (int i = 1; i <= 30; i++)
 		printf("kernel line %d\r\n", i);
-	printf("panic: all is \033lost\r\nbacktrace\r\n");
+	printf("panic: all is \033lost\r\nbacktrace\r\n  rip 0000000000100001\r\n");
 	fflush(stdout);
 	finish((0x20 << 1) | 1);
 }

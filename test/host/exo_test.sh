@@ -356,6 +356,9 @@ failures() {
 		play panic $P 2>"$TMP/err"; [ $? -eq 125 ] && grep -q "kernel panicked" "$TMP/err" &&
 		grep -qx "  | panic: all is ?lost" "$TMP/err" && grep -qx "  | backtrace" "$TMP/err" &&
 		[ "$(wc -l <"$TMP/err")" -eq 21 ]'
+	check 'a panic: names from the kernel that was given' '
+		play panic --kernel $OUT/exo_pvh $P 2>"$TMP/err"
+		grep -qx "  |   rip 0000000000100001 start+0x1" "$TMP/err"'
 	check 'a panic after the exit is not overlooked' '
 		play late $P >"$TMP/out" 2>"$TMP/err"; [ $? -eq 125 ] && echo done | cmp -s - "$TMP/out" &&
 		grep -q "after the program" "$TMP/err"'

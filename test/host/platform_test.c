@@ -300,13 +300,6 @@ mmu_readable(uint64_t va)
 	return va != unreadable;
 }
 
-const char *
-symbol_find(uint64_t address, uint64_t *offset)
-{
-	*offset = address & 0xff;
-	return address < 0x3000 ? "somewhere" : NULL;
-}
-
 static uint32_t
 addresses_told(void)
 {
@@ -339,7 +332,7 @@ last_words(void)
 	}
 	panic_with(&regs);
 	EXPECT(strstr(logged, "panic: a reason (processor 0)") && strstr(logged, "vector 14"));
-	EXPECT(strstr(logged, "somewhere+0x42") && strstr(logged, "trace\n"));
+	EXPECT(strstr(logged, "  rip 0000000000002042\n") && strstr(logged, "trace\n"));
 	EXPECT(addresses_told() == FRAMES);
 	stack[3][0] = (uint64_t)stack[3];
 	panic_with(&regs);
@@ -348,7 +341,6 @@ last_words(void)
 	panic_with(&regs);
 	EXPECT(addresses_told() == 3);
 	stack[2][0] = 0x100;
-	stack[1][1] = 0x5001; /* no name for it */
 	panic_with(&regs);
 	EXPECT(addresses_told() == 3);
 	stack[2][0] = UINT64_MAX - 7;
@@ -365,7 +357,7 @@ last_words(void)
 	regs.cs = 0x33; /* user mode: its stack is not looked at */
 	unreadable = (uint64_t)stack[0];
 	panic_with(&regs);
-	EXPECT(strstr(logged, "cs 33") && !strstr(logged, "+0x0"));
+	EXPECT(strstr(logged, "cs 33"));
 	panic_with(NULL);
 	EXPECT(!strstr(logged, "vector"));
 	logged[0] = 0;
