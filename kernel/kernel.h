@@ -265,8 +265,10 @@ bool space_invariants(struct space *s);
 bool hold_invariants(uint32_t under_way); /* references of frames; so many are devices' */
 /* Boot: builds space and bindings of the first environment. */
 struct space *space_boot(void);
-void space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
-void space_boot_hold(struct space *s, uint32_t pfn, uint32_t n); /* READ WRITE, frames not free */
+void space_boot_hold(struct space *s, uint32_t pfn,
+		     uint32_t n); /* the kernel's frames from pfn on */
+/* The same, and they are bound from va on, guaranteed. */
+void space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t n, uint32_t prot);
 
 /* ---- env.c: environments ---- */
 /*

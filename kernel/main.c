@@ -93,11 +93,10 @@ image_load(const struct aegis_image *m, struct space *s, uint64_t *high)
 	uint32_t first = mem_kernel_alloc(pages, FRAME_KERNEL), pfn = first;
 
 	memcpy(machine_frame(first), (const uint8_t *)m + PAGE, pages * PAGE);
-	*high = m->low;
-	for (uint32_t part = 0; part < 3; part++) {
-		for (uint32_t i = 0; i < m->pages[part]; i++, *high += PAGE)
-			space_boot_bind(s, *high, pfn++, rights[part] | AEGIS_BIND_GUARANTEED);
-	}
+	*high = m->low + pages * PAGE;
+	for (uint32_t part = 0; part < 3; pfn += m->pages[part++])
+		space_boot_bind(s, m->low + (pfn - first) * PAGE, pfn, m->pages[part],
+				rights[part]);
 	return first;
 }
 
@@ -109,14 +108,10 @@ context_make(struct env *e, struct space *s, uint64_t entry)
 {
 	uint32_t area = mem_kernel_alloc(AEGIS_BOOT_AREA_PAGES, FRAME_KERNEL);
 
-	for (uint32_t i = 0; i < AEGIS_BOOT_AREA_PAGES; i++) {
-		space_boot_bind(s, AEGIS_BOOT_AREA + i * PAGE, area + i,
-				AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED);
-		lock_acquire(&s->lock);
+	space_boot_bind(s, AEGIS_BOOT_AREA, area, AEGIS_BOOT_AREA_PAGES,
+			AEGIS_BIND_READ | AEGIS_BIND_WRITE);
+	for (uint32_t i = 0; i < AEGIS_BOOT_AREA_PAGES; i++)
 		e->area[i] = _space_pin(s, AEGIS_BOOT_AREA + i * PAGE);
-		lock_release(&s->lock);
-		assert(e->area[i] == area + i);
-	}
 	e->setup = (struct aegis_setup){
 		.area_va = AEGIS_BOOT_AREA,
 		.area_pages = AEGIS_BOOT_AREA_PAGES,
@@ -156,7 +151,7 @@ boot_env_make(uint64_t archive, uint64_t size)
 	p->image_frame = image_load(m, s, &p->image_high);
 	p->env_frame = e->exposed;
 	memcpy(p->options, kernel_options, sizeof(p->options));
-	space_boot_bind(s, AEGIS_BOOT_PAGE, pfn, AEGIS_BIND_READ | AEGIS_BIND_GUARANTEED);
+	space_boot_bind(s, AEGIS_BOOT_PAGE, pfn, 1, AEGIS_BIND_READ);
 	context_make(e, s, m->entry);
 	env_lock(e->number, 0);
 	cpu_ready(e);

@@ -491,21 +491,17 @@ sys_space_destroy(uint32_t cap, uint32_t space)
 
 /* ---- the first space ---- */
 
-/* A boot frame becomes the boot environment's, paid by account 1, guarded by the root. */
+/* Boot frames become the boot environment's, paid by account 1, guarded by the root. */
 static void
-boot_own(uint32_t pfn, enum frame_kind kind)
+boot_own(uint32_t pfn, uint32_t n, enum frame_kind kind)
 {
-	struct frame *f = &frames[pfn];
-
-	if (f->kind == FRAME_NONE)
-		atomic_store(&f->refs, 1);
-	f->kind = (uint8_t)kind;
-	f->flags = 0;
-	f->link = 0;
-	f->guard = NODE_ROOT;
-	f->account = 1;
-	node_ref(NODE_ROOT);
-	account_charge(1, ACCOUNT_FRAME, 1);
+	for (uint32_t i = pfn; i < pfn + n; i++) {
+		assert(frames[i].kind == FRAME_KERNEL);
+		frames[i] = (struct frame){.kind = (uint8_t)kind, .guard = NODE_ROOT, .account = 1};
+		atomic_store(&frames[i].refs, 1);
+		node_ref(NODE_ROOT);
+	}
+	account_charge(1, ACCOUNT_FRAME, n);
 }
 
 static uint32_t
@@ -513,7 +509,7 @@ boot_frame(enum frame_kind kind)
 {
 	uint32_t pfn = mem_kernel_alloc(1, FRAME_KERNEL);
 
-	boot_own(pfn, kind);
+	boot_own(pfn, 1, kind);
 	return pfn;
 }
 
@@ -538,15 +534,11 @@ space_boot(void)
 void
 space_boot_hold(struct space *s, uint32_t pfn, uint32_t n)
 {
-	lock_acquire(&s->lock);
+	boot_own(pfn, n, FRAME_USER);
 	for (uint32_t i = pfn; i < pfn + n; i++) {
-		assert(i < frame_count && *_hold_find(s, i) == 0);
-		assert(frames[i].kind == FRAME_KERNEL || frames[i].kind == FRAME_NONE);
-		boot_own(i, FRAME_USER);
 		*_hold_find(s, i) = HOLD_RIGHTS;
 		_hold_note(s, i);
 	}
-	lock_release(&s->lock);
 }
 
 static void
@@ -567,21 +559,12 @@ _boot_tables(struct space *s, uint64_t va)
 }
 
 void
-space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
+space_boot_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t n, uint32_t prot)
 {
-	uint8_t *hold = _hold_find(s, pfn);
-	status st;
-
-	lock_acquire(&s->lock);
-	if (frames[pfn].kind == FRAME_KERNEL || frames[pfn].kind == FRAME_NONE) {
-		boot_own(pfn, FRAME_USER);
-		*hold = HOLD_RIGHTS;
-		_hold_note(s, pfn);
+	space_boot_hold(s, pfn, n);
+	s->area_pins += n; /* these are besides the guaranteed few */
+	for (; n; n--, va += PAGE) {
+		_boot_tables(s, va);
+		_space_bind(s, va, pfn++, prot | AEGIS_BIND_GUARANTEED);
 	}
-	_boot_tables(s, va);
-	if (prot & AEGIS_BIND_GUARANTEED)
-		s->area_pins++; /* the image of the boot library is besides the guaranteed few */
-	st = _space_bind(s, va, pfn, prot);
-	assert(st == AEGIS_OK);
-	lock_release(&s->lock);
 }

@@ -568,16 +568,13 @@ sys_tlb_write(uint32_t cap, uint32_t space, uint32_t area, uint32_t n)
 	return b.done ? b.done : st;
 }
 
-status
+void
 _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot)
 {
 	struct writer w = {.pair = {s, s, false}};
 	status st;
 
 	writer_start(&w);
-	st = prot_check(prot, PROT_WRITE & ~AEGIS_BIND_LARGE, s->flags);
-	if (st == AEGIS_OK)
-		st = _page_bind(&w, va, pfn, prot);
-	_flush_finish(&w.flush);
-	return st;
+	st = _page_bind(&w, va, pfn, prot);
+	assert(st == AEGIS_OK);
 }

@@ -257,8 +257,8 @@ status _table_place(struct space *s, uint64_t va, uint32_t prot, uint64_t **entr
  */
 uint64_t *_table_find(struct space *s, uint64_t va, uint32_t level, uint32_t *pfn, uint64_t *size,
 		      uint64_t **large);
-/* Binds a frame that s holds, as tlb_write does. */
-status _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
+/* Boot: binds a frame that s holds, as tlb_write does. */
+void _space_bind(struct space *s, uint64_t va, uint32_t pfn, uint32_t prot);
 
 /* Runs: what a walk over bindings meets.  One is `n` entries side by side in one table. */
 struct run {

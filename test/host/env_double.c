@@ -162,9 +162,8 @@ host_boot(uint32_t n, uint32_t cpu_count)
 	account_init();
 	mem_init();
 	s = space_boot();
-	for (uint32_t i = 0; i < AEGIS_AREA_PAGES; i++)
-		space_boot_bind(s, HOST_AREA + i * PAGE, mem_kernel_alloc(1, FRAME_KERNEL),
-				AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED);
+	space_boot_bind(s, HOST_AREA, mem_kernel_alloc(AEGIS_AREA_PAGES, FRAME_KERNEL),
+			AEGIS_AREA_PAGES, AEGIS_BIND_READ | AEGIS_BIND_WRITE);
 	e = host_env(s, HOST_AREA, NODE_ROOT, 1);
 	e->exposed = mem_kernel_alloc(1, FRAME_EXPOSED);
 	frames[e->exposed].kind = FRAME_EXPOSED;
