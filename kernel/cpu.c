@@ -36,7 +36,8 @@
 #define PICK_TRIES 8 /* candidates looked at before a processor takes what comes */
 
 struct cpu cpus[AEGIS_CPUS];
-struct aegis_system_page *system_page;
+static struct aegis_system_page early; /* until there are frames */
+struct aegis_system_page *system_page = &early;
 static uint64_t slice_tsc, epilogue_tsc, force_tsc;
 static uint32_t force_max = AEGIS_FORCE_MAX, call_slices = AEGIS_CALL_SLICES;
 COUNTER(directed_yields, "directed_yields");
@@ -133,34 +134,23 @@ _heap_set(struct cpu *c, uint32_t i, uint32_t number)
 	env_table[number]->heap = i + 1;
 }
 
+/* `number` goes to its place above or below i, which is free. */
 static void
-_heap_up(struct cpu *c, uint32_t i)
+_heap_place(struct cpu *c, uint32_t i, uint32_t number)
 {
-	uint32_t number = c->heap[i];
 	uint64_t deadline = env_table[number]->deadline;
 
 	while (i > 0 && env_table[c->heap[(i - 1) / 2]]->deadline > deadline) {
 		_heap_set(c, i, c->heap[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
-	_heap_set(c, i, number);
-}
-
-static void
-_heap_down(struct cpu *c, uint32_t i)
-{
-	uint32_t number = c->heap[i];
-	uint64_t deadline = env_table[number]->deadline;
-
 	for (;;) {
 		uint32_t child = 2 * i + 1;
 
-		if (child >= c->heap_count)
-			break;
 		if (child + 1 < c->heap_count &&
 		    env_table[c->heap[child + 1]]->deadline < env_table[c->heap[child]]->deadline)
 			child++;
-		if (env_table[c->heap[child]]->deadline >= deadline)
+		if (child >= c->heap_count || env_table[c->heap[child]]->deadline >= deadline)
 			break;
 		_heap_set(c, i, c->heap[child]);
 		i = child;
@@ -171,8 +161,7 @@ _heap_down(struct cpu *c, uint32_t i)
 static void
 _heap_insert(struct cpu *c, struct env *e)
 {
-	c->heap[c->heap_count] = e->number;
-	_heap_up(c, c->heap_count++);
+	_heap_place(c, c->heap_count++, e->number);
 }
 
 static void
@@ -182,11 +171,8 @@ _heap_remove(struct cpu *c, struct env *e)
 	uint32_t last = c->heap[--c->heap_count];
 
 	e->heap = 0;
-	if (last == e->number)
-		return;
-	_heap_set(c, i, last);
-	_heap_up(c, i);
-	_heap_down(c, env_table[last]->heap - 1);
+	if (last != e->number)
+		_heap_place(c, i, last);
 }
 
 /* ---- states ---- */

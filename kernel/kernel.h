@@ -174,9 +174,10 @@ struct frame {
 extern struct frame *frames;
 extern uint32_t frame_count;
 extern struct lock mem_lock;
-void mem_init(void); /* after the machine called mem_region for what there is */
-void mem_region(uint64_t start, uint64_t end);  /* usable memory, called by boot before mem_init */
-void mem_reserve(uint64_t start, uint64_t end); /* the same, but not free: kernel image, archive */
+/* Before kernel_main the machine says at which frame memory ends, then what frames are: FREE, or the
+ * KERNEL's (its image, the archive).  What was said first counts. */
+void mem_init(uint64_t end);
+void mem_give(uint64_t first, uint64_t end, enum frame_kind kind);
 /* Of any number: FRAME_NONE or FRAME_DEVICE above memory. */
 enum frame_kind frame_kind(uint32_t pfn);
 /* At boot only: contiguous, cleared; panics. */

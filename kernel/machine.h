@@ -66,6 +66,8 @@ void machine_space_init(uint32_t root_pfn); /* kernel half and window into a cle
 uint32_t machine_cpus(void);
 void machine_ipi(uint32_t cpu); /* makes it enter trap_ipi(); also to itself, after this entry */
 void machine_smp_start(void);   /* the other processors run cpu_next() from now on */
+uint32_t
+machine_boot_frames(uint32_t n); /* n frames, clear, which nobody else uses; for mem_init */
 uint64_t machine_tsc_hz(void);
 void machine_timer(uint64_t tsc); /* next timer interrupt of this processor; past values: at once */
 

@@ -183,12 +183,8 @@ system_page_make(void)
 void
 kernel_main(uint64_t archive, uint64_t archive_size)
 {
-	static struct aegis_system_page early;
-
-	system_page = &early;
 	cap_init();
 	account_init();
-	mem_init();
 	system_page_make();
 	trace_init();
 	cpu_init();

@@ -27,7 +27,6 @@
 #define SPAN_WORDS (AEGIS_HOLD_SPAN / 64)
 #define ALLOC_MAX  64u   /* frames that one call allocates */
 #define RUN_WORDS  4096u /* words of the bitmap that one call searches for a run */
-#define PIECES     64u
 
 struct frame *frames;
 uint32_t frame_count;
@@ -36,13 +35,6 @@ static uint64_t *free_map;
 static uint16_t span_free[SPANS];
 static uint16_t span_word[SPANS];
 static uint32_t free_count;
-
-/* Memory at boot: pieces of frames, usable or reserved. */
-static struct {
-	uint32_t first, end;
-	bool reserved;
-} pieces[PIECES];
-static uint32_t piece_count;
 
 /* ---- the bitmap ---- */
 
@@ -111,116 +103,47 @@ count_expose(void)
 
 /* ---- boot ---- */
 
-static void
-piece_add(uint64_t first, uint64_t end, bool reserved)
-{
-	uint64_t most = (uint64_t)SPANS * AEGIS_HOLD_SPAN;
-
-	if (end > most)
-		end = most;
-	if (first >= end)
-		return;
-	assert(piece_count < PIECES);
-	pieces[piece_count].first = (uint32_t)first;
-	pieces[piece_count].end = (uint32_t)end;
-	pieces[piece_count++].reserved = reserved;
-	if (end > frame_count)
-		frame_count = (uint32_t)end;
-}
-
 void
-mem_region(uint64_t start, uint64_t end)
+mem_give(uint64_t first, uint64_t end, enum frame_kind kind)
 {
-	uint64_t first = start / PAGE + (start % PAGE != 0);
+	for (uint64_t i = first ? first : 1; i < end && i < frame_count; i++) { /* 0: none */
+		struct frame *f = &frames[i];
 
-	piece_add(first ? first : 1, end / PAGE, false); /* number 0 means none */
-}
-
-void
-mem_reserve(uint64_t start, uint64_t end)
-{
-	piece_add(start / PAGE, end / PAGE + (end % PAGE != 0), true);
-}
-
-static bool
-pfn_reserved(uint32_t first, uint32_t end)
-{
-	for (uint32_t i = 0; i < piece_count; i++) {
-		if (pieces[i].reserved && pieces[i].first < end && first < pieces[i].end)
-			return true;
-	}
-	return false;
-}
-
-/* Room for the kernel's own tables: the highest in a usable piece. */
-static uint32_t
-room_find(uint32_t pages)
-{
-	uint32_t best = 0;
-
-	for (uint32_t i = 0; i < piece_count; i++) {
-		uint32_t first = pieces[i].first, at = pieces[i].end;
-
-		if (pieces[i].reserved || at - first < pages)
+		if (f->kind != FRAME_NONE)
 			continue;
-		for (at -= pages; at > first && pfn_reserved(at, at + pages); at--)
-			;
-		if (!pfn_reserved(at, at + pages) && at > best)
-			best = at;
+		f->kind = (uint8_t)kind;
+		if (kind == FRAME_FREE) {
+			f->flags = FRAME_DIRTY;
+			bit_set((uint32_t)i);
+		} else {
+			atomic_store(&f->refs, 1);
+		}
 	}
-	if (!best)
-		panic("too little memory");
-	return best;
-}
-
-static void
-kernel_take(uint32_t first, uint32_t n, enum frame_kind kind)
-{
-	for (uint32_t pfn = first; pfn < first + n; pfn++) {
-		if (bit_free(pfn))
-			bit_clear(pfn);
-		frames[pfn] = (struct frame){.kind = (uint8_t)kind};
-		atomic_store(&frames[pfn].refs, 1);
-	}
+	count_expose();
 }
 
 void
-mem_init(void)
+mem_init(uint64_t end)
 {
-	uint32_t map_bytes = (frame_count + AEGIS_HOLD_SPAN - 1) / AEGIS_HOLD_SPAN * SPAN_WORDS * 8;
-	uint32_t map_pages = (map_bytes + PAGE - 1) / PAGE;
-	uint32_t pages =
-		(uint32_t)(((uint64_t)frame_count * sizeof(struct frame) + PAGE - 1) / PAGE);
-	uint32_t at = room_find(map_pages + pages);
+	uint32_t most = SPANS * AEGIS_HOLD_SPAN, map_pages, pages, at;
 
-	for (uint32_t i = 0; i < map_pages + pages; i++)
-		machine_frame_clear(at + i);
+	frame_count = end < most ? (uint32_t)end : most;
+	map_pages = ((frame_count + AEGIS_HOLD_SPAN - 1) / AEGIS_HOLD_SPAN * SPAN_WORDS * 8 + PAGE -
+		     1) /
+		    PAGE;
+	pages = (uint32_t)(((uint64_t)frame_count * sizeof(struct frame) + PAGE - 1) / PAGE);
+	at = machine_boot_frames(map_pages + pages);
 	free_map = machine_frame(at);
 	frames = machine_frame(at + map_pages);
 	for (uint32_t i = 0; i < SPANS; i++)
 		span_word[i] = SPAN_WORDS - 1;
-	for (uint32_t i = 0; i < piece_count; i++) {
-		for (uint32_t pfn = pieces[i].first; !pieces[i].reserved && pfn < pieces[i].end;
-		     pfn++) {
-			if (bit_free(pfn))
-				continue;
-			bit_set(pfn);
-			frames[pfn].kind = FRAME_FREE;
-			frames[pfn].flags = FRAME_DIRTY;
-		}
-	}
-	for (uint32_t i = 0; i < piece_count; i++) {
-		if (pieces[i].reserved)
-			kernel_take(pieces[i].first, pieces[i].end - pieces[i].first, FRAME_KERNEL);
-	}
-	kernel_take(at + map_pages, pages, FRAME_KERNEL);
-	kernel_take(at, map_pages, FRAME_EXPOSED);
+	mem_give(at, at + map_pages, FRAME_EXPOSED);
+	mem_give(at + map_pages, at + map_pages + pages, FRAME_KERNEL);
 	for (uint32_t i = 0; i < map_pages; i++)
 		frames[at + i].flags = FRAME_PUBLIC;
 	system_page->frames = frame_count;
 	system_page->free_map_frame = at;
 	system_page->free_map_pages = map_pages;
-	count_expose();
 }
 
 /* From the top, so that what environments use is close together at the bottom. */
@@ -235,9 +158,12 @@ mem_kernel_alloc(uint32_t pages, enum frame_kind kind)
 		at--;
 		run = bit_free(at) ? run + 1 : 0;
 	}
-	kernel_take(at, pages, kind);
-	for (uint32_t i = 0; i < pages; i++)
-		machine_frame_clear(at + i);
+	for (uint32_t i = at; i < at + pages; i++) {
+		bit_clear(i);
+		frames[i] = (struct frame){.kind = (uint8_t)kind};
+		atomic_store(&frames[i].refs, 1);
+		machine_frame_clear(i);
+	}
 	count_expose();
 	return at;
 }

@@ -7,8 +7,8 @@
  *
  * 1. Everything the loader left in memory but the boot archive is copied before memory is given
  * out.
- * 2. Usable memory but the first MiB is handed to mem_region once, the kernel's image with the frames
- *    of early_alloc, and the archive, to mem_reserve.  After that early_alloc fails.
+ * 2. Usable memory but the first MiB is given to mem.c once, the kernel's image with the frames of
+ *    early_alloc, and the archive, as the kernel's.  After that early_alloc fails.
  * 3. The loader is trusted (it placed the kernel), its tables are still bounded: counts and lengths
  *    are checked, entries that make no sense are dropped.
  *
@@ -162,33 +162,42 @@ early_start(void)
 		panic("boot: the memory map has no room behind the kernel");
 }
 
-uint64_t
-early_alloc(void)
+uint32_t
+machine_boot_frames(uint32_t n)
 {
-	uint64_t address = early.start;
+	uint64_t address = early.start, size = n * PAGE;
 
 	if (!address)
 		panic("boot: early_alloc too late");
-	if (address >= archive.start && address < archive.end)
+	if (address < archive.end && address + size > archive.start)
 		address = archive.end;
-	if (address + PAGE > early.end)
+	if (address + size > early.end)
 		panic("boot: out of memory");
-	early.start = address + PAGE;
-	memset((void *)(MACHINE_DIRECT + address), 0, PAGE);
-	return address;
+	early.start = address + size;
+	memset((void *)(MACHINE_DIRECT + address), 0, size);
+	return (uint32_t)(address / PAGE);
+}
+
+uint64_t
+early_alloc(void)
+{
+	return machine_boot_frames(1) * PAGE;
 }
 
 static void
 memory_give(void)
 {
-	mem_reserve((uint64_t)image_start - KERNEL_BASE, early.start);
-	mem_reserve(archive.start, archive.end);
-	early.start = 0;
-	for (uint32_t i = 0; i < region_count; i++) {
-		uint64_t start = regions[i].start;
+	uint64_t low = LOW_MEMORY, end = 0;
 
-		mem_region(start < LOW_MEMORY ? LOW_MEMORY : start, regions[i].end);
-	}
+	for (uint32_t i = 0; i < region_count; i++)
+		end = regions[i].end > end ? regions[i].end : end;
+	mem_init(end / PAGE);
+	mem_give(((uint64_t)image_start - KERNEL_BASE) / PAGE, early.start / PAGE, FRAME_KERNEL);
+	mem_give(archive.start / PAGE, archive.end / PAGE, FRAME_KERNEL);
+	early.start = 0;
+	for (uint32_t i = 0; i < region_count; i++)
+		mem_give((regions[i].start < low ? low : regions[i].start) / PAGE,
+			 regions[i].end / PAGE, FRAME_FREE);
 }
 
 /* Before the first function that uses it returns; a zero byte stops runs of text. */

@@ -54,7 +54,8 @@ extern uint8_t image_start[], image_end[];
 uint8_t image_start[1], image_end[1];
 struct percpu percpus[AEGIS_CPUS];
 struct stacks cpu_stacks[AEGIS_CPUS];
-struct aegis_system_page *system_page;
+static struct aegis_system_page early_page;
+struct aegis_system_page *system_page = &early_page;
 struct frame *frames;
 static struct frame frame_array[MEMORY / PAGE];
 static struct space first_space;
@@ -68,7 +69,7 @@ static struct {
 	uint32_t pfn, prot;
 } bound[8192];
 static uint32_t given_count, reserved_count, bound_count, frame_next, held_first, held_count;
-static uint64_t rsdp_seen;
+static uint64_t rsdp_seen, memory_end;
 static jmp_buf out;
 static const char *panicked;
 static char logged[256];
@@ -127,17 +128,23 @@ mem_kernel_alloc(uint32_t pages, enum frame_kind kind)
 }
 
 void
-mem_region(uint64_t start, uint64_t end)
+mem_init(uint64_t end)
 {
-	given[given_count].start = start;
-	given[given_count++].end = end;
+	EXPECT(end && !given_count && !reserved_count);
+	memory_end = end * PAGE;
+	EXPECT(machine_boot_frames(1)); /* still possible */
 }
 
 void
-mem_reserve(uint64_t start, uint64_t end)
+mem_give(uint64_t first, uint64_t end, enum frame_kind kind)
 {
-	reserved[reserved_count].start = start;
-	reserved[reserved_count++].end = end;
+	if (kind == FRAME_FREE) {
+		given[given_count].start = first * PAGE;
+		given[given_count++].end = end * PAGE;
+	} else {
+		reserved[reserved_count].start = first * PAGE;
+		reserved[reserved_count++].end = end * PAGE;
+	}
 }
 
 void
@@ -261,7 +268,6 @@ NOTHING(virtio_console_init)
 NOTHING(smp_init)
 NOTHING(cap_init)
 NOTHING(account_init)
-NOTHING(mem_init)
 NOTHING(trace_init)
 NOTHING(cpu_init)
 NOTHING(chan_init)
@@ -394,6 +400,7 @@ first(void)
 	EXPECT(region_count == 2 && regions[0].end == 0x9f000 && regions[1].start == 0x100000);
 	EXPECT(reserved_count == 2 && reserved[1].start == ARCHIVE);
 	EXPECT(given_count == 2 && given[0].start == LOW_MEMORY && given[1].end == MEMORY);
+	EXPECT(memory_end == MEMORY);
 	EXPECT(held_first == ARCHIVE / PAGE && held_count == (archive_bytes + PAGE - 1) / PAGE);
 	pfn = bound_at(LIBRARY, &prot);
 	for (uint32_t i = 0; i < PAGES; i++) {

@@ -155,12 +155,12 @@ host_boot(uint32_t n, uint32_t cpu_count)
 
 	host_cpu_count = cpu_count;
 	machine_memory(n);
-	mem_region(0, (uint64_t)n * PAGE / 2);
-	mem_region((uint64_t)n * PAGE / 2, (uint64_t)n * PAGE);
-	mem_reserve(5 * PAGE, 9 * PAGE);
+	mem_init(n);
+	mem_give(5, 9, FRAME_KERNEL);
+	mem_give(0, n / 2, FRAME_FREE);
+	mem_give(n / 2 - 3, n + 7, FRAME_FREE);
 	cap_init();
 	account_init();
-	mem_init();
 	s = space_boot();
 	space_boot_bind(s, HOST_AREA, mem_kernel_alloc(AEGIS_AREA_PAGES, FRAME_KERNEL),
 			AEGIS_AREA_PAGES, AEGIS_BIND_READ | AEGIS_BIND_WRITE);

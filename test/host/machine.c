@@ -39,6 +39,13 @@ machine_memory(uint32_t n)
 	machine_tlb_clear();
 }
 
+uint32_t
+machine_boot_frames(uint32_t n)
+{
+	memset(memory + (size_t)(memory_frames - n) * PAGE, 0, (size_t)n * PAGE);
+	return memory_frames - n;
+}
+
 void *
 machine_frame(uint32_t pfn)
 {
