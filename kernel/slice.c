@@ -50,66 +50,70 @@ sys_slice_alloc(uint32_t cap, uint32_t cpu, uint32_t slice)
 	return st;
 }
 
-/* OK if e owned it and it is nobody's now. */
-static status
-slice_drop(const struct env *e, uint32_t cpu, uint32_t n)
+/* Slices of all processors are numbered through here. */
+static bool
+slice_is(const struct env *e, uint32_t i)
 {
-	struct slice *s = &cpus[cpu].slices[n];
-	status st = AEGIS_NOT_HELD;
+	const struct slice *s = &cpus[i / AEGIS_SLICES].slices[i % AEGIS_SLICES];
 
-	lock_acquire(&cpus[cpu].lock);
-	if (s->env == e->number && s->generation == e->generation) {
-		account_refund(s->account, ACCOUNT_SLICE, 1);
-		s->env = 0;
-		st = AEGIS_OK;
+	return s->env == e->number && s->generation == e->generation;
+}
+
+/* True if e owned it and it is nobody's now. */
+static bool
+slice_drop(const struct env *e, uint32_t i)
+{
+	struct cpu *c = &cpus[i / AEGIS_SLICES];
+	bool owned;
+
+	lock_acquire(&c->lock);
+	owned = slice_is(e, i);
+	if (owned) {
+		account_refund(c->slices[i % AEGIS_SLICES].account, ACCOUNT_SLICE, 1);
+		c->slices[i % AEGIS_SLICES].env = 0;
 	}
-	lock_release(&cpus[cpu].lock);
-	return st;
+	lock_release(&c->lock);
+	return owned;
 }
 
 status
 sys_slice_free(uint32_t cpu, uint32_t slice)
 {
-	status st;
-
 	if (cpu >= machine_cpus() || slice >= AEGIS_SLICES)
 		return AEGIS_BAD_ARG;
-	st = slice_drop(current(), cpu, slice);
-	if (st == AEGIS_OK)
-		revoke_given(current(), AEGIS_KIND_SLICE, 1);
-	return st;
+	if (!slice_drop(current(), cpu * AEGIS_SLICES + slice))
+		return AEGIS_NOT_HELD;
+	revoke_given(current(), AEGIS_KIND_SLICE, 1);
+	return AEGIS_OK;
+}
+
+/* Up to n of e's slices are nobody's now, but that `left` stay; while any stay, it is told of each. */
+static uint32_t
+slices_drop(struct env *e, uint32_t n, uint32_t left)
+{
+	uint32_t end = machine_cpus() * AEGIS_SLICES, owned = 0, taken = 0;
+
+	for (uint32_t i = 0; i < end; i++)
+		owned += slice_is(e, i);
+	for (uint32_t i = 0; i < end && taken < n && owned > left; i++) {
+		if (!slice_is(e, i) || !slice_drop(e, i))
+			continue;
+		if (left)
+			revoke_tell(e, AEGIS_KIND_SLICE, i);
+		taken++;
+		owned--;
+	}
+	return taken;
 }
 
 uint32_t
 slice_take(struct env *e, uint32_t n)
 {
-	uint32_t owned = 0, taken = 0;
-
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES; i++)
-			owned += cpus[cpu].slices[i].env == e->number &&
-				 cpus[cpu].slices[i].generation == e->generation;
-	}
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		for (uint32_t i = 0; i < AEGIS_SLICES && taken < n && owned > 1; i++) {
-			if (slice_drop(e, cpu, i) != AEGIS_OK)
-				continue;
-			revoke_tell(e, AEGIS_KIND_SLICE, cpu * AEGIS_SLICES + i);
-			taken++;
-			owned--;
-		}
-	}
-	return taken;
+	return slices_drop(e, n, 1);
 }
 
 void
 cpu_release(struct env *e)
 {
-	for (uint32_t cpu = 0; cpu < machine_cpus(); cpu++) {
-		/* Only e itself claims slices for it, and that is over: none is to come. */
-		for (uint32_t i = 0; i < AEGIS_SLICES; i++) {
-			if (cpus[cpu].slices[i].env == e->number)
-				slice_drop(e, cpu, i);
-		}
-	}
+	slices_drop(e, UINT32_MAX, 0);
 }

@@ -97,13 +97,11 @@ log_unlock_forever(void)
 void
 log_text(const char *text, size_t length)
 {
-	if (log_unlocked) {
-		machine_log(text, length);
-		return;
-	}
-	lock_acquire(&log_lock);
+	if (!log_unlocked)
+		lock_acquire(&log_lock);
 	machine_log(text, length);
-	lock_release(&log_lock);
+	if (!log_unlocked)
+		lock_release(&log_lock);
 }
 
 void

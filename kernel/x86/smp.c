@@ -10,8 +10,8 @@
  * 2. A parked processor only acknowledges interrupts (trap.c).
  * 3. The boot table and the page below 1 MiB are cleared after the last one has left them.
  *
- * The time-stamp counters are compared when a processor arrives, and set right where they can be
- * written (TSC_ADJUST); what remains is in the log.
+ * All that knows of time reads the time-stamp counter of the processor it is on.  So a processor whose
+ * counter, when it arrives, is not between what the first one's was before and after, is not used.
  */
 #include "x86.h"
 
@@ -20,7 +20,6 @@
 #define ARRIVE_US    1000u
 #define ARRIVE_TRIES 200u
 #define INIT_US      100u
-#define ROUNDS       8
 
 enum { WAITING, ARRIVED, GIVEN_UP };
 
@@ -32,51 +31,12 @@ uint32_t x86_cpus = 1;
 
 static atomic_uint arrival;
 static atomic_uint go;
-static atomic_ulong clock_ask, clock_answer; /* rounds of the comparison */
-static int64_t clock_skew;
+static uint64_t arrival_tsc;
 
 uint32_t
 machine_cpus(void)
 {
 	return x86_cpus;
-}
-
-/* On the first processor: answers ROUNDS questions with its own TSC. */
-static void
-clock_serve(void)
-{
-	for (unsigned long i = 1; i <= ROUNDS; i++) {
-		while (atomic_load(&clock_ask) != i)
-			machine_relax();
-		atomic_store(&clock_answer, machine_tsc());
-	}
-}
-
-/* On the new one: how far its TSC is ahead, by the round trip that was shortest. */
-static int64_t
-clock_compare(void)
-{
-	uint64_t least = UINT64_MAX;
-	int64_t skew = 0;
-
-	for (unsigned long i = 1; i <= ROUNDS; i++) {
-		uint64_t before, after, answer;
-
-		atomic_store(&clock_answer, 0);
-		before = machine_tsc();
-		atomic_store(&clock_ask, i);
-		while (!(answer = atomic_load(&clock_answer)))
-			machine_relax();
-		after = machine_tsc();
-		if (after - before < least) {
-			least = after - before;
-			skew = (int64_t)(before + (after - before) / 2 - answer);
-			/* Within the round trip nothing is known. */
-			if (skew < (int64_t)least && skew > -(int64_t)least)
-				skew = 0;
-		}
-	}
-	return skew;
 }
 
 _Noreturn void x86_ap(struct percpu *p);
@@ -90,15 +50,12 @@ x86_ap(struct percpu *p)
 	mmu_enter();
 	feature_enable();
 	apic_enable();
+	arrival_tsc = machine_tsc();
 	while (!atomic_compare_exchange_strong(&arrival, &expected, ARRIVED)) {
 		for (;;)
 			__asm__ volatile("cli; hlt");
 	}
-	clock_skew = clock_compare();
-	if (clock_skew && feature_offered('b', 7, 0, 1))
-		wrmsr(MSR_TSC_ADJUST, rdmsr(MSR_TSC_ADJUST) - (uint64_t)clock_skew);
-	atomic_store(&arrival, WAITING);
-	while (!atomic_load(&go))
+	while (!atomic_load(&go) || p->cpu >= x86_cpus)
 		__asm__ volatile("sti; hlt; cli");
 	p->released = true;
 	cpu_next();
@@ -120,11 +77,10 @@ processor_start(uint32_t apic, uint64_t page)
 {
 	uint32_t cpu = x86_cpus;
 	uint32_t expected = WAITING;
-	uint64_t end;
+	uint64_t began = machine_tsc(), end;
 
 	boot_ap_percpu = &percpus[cpu];
 	boot_ap_stack = (uint64_t)cpu_stacks[cpu].main + STACK_MAIN;
-	atomic_store(&clock_ask, 0);
 	/* A start-up message that comes too early is lost; one that comes too late is ignored. */
 	for (uint32_t i = 0; i < ARRIVE_TRIES && atomic_load(&arrival) == WAITING; i++) {
 		apic_send(apic, APIC_STARTUP | (uint32_t)(page >> 12));
@@ -136,14 +92,12 @@ processor_start(uint32_t apic, uint64_t page)
 		log_print("smp: the processor with APIC number %u does not answer\n", apic);
 		return false;
 	}
-	clock_serve();
-	while (atomic_load(&arrival) != WAITING)
-		machine_relax();
-	if (clock_skew)
-		log_print("smp: the TSC of processor %u was %s%lu ticks ahead\n", cpu,
-			  clock_skew < 0 ? "-" : "",
-			  (uint64_t)(clock_skew < 0 ? -clock_skew : clock_skew));
+	if (arrival_tsc < began || arrival_tsc > machine_tsc()) {
+		log_print("smp: the processor with APIC number %u has another time\n", apic);
+		return false;
+	}
 	x86_cpus++;
+	atomic_store(&arrival, WAITING);
 	return true;
 }
 

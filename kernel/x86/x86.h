@@ -10,7 +10,7 @@
 #include "../lib/lib.h"
 
 /* ---- instructions ---- */
-/* outb, inb, and the same for two and four bytes. */
+/* outb, inb, and the same for four bytes. */
 #define PORT_ACCESS(suffix, type)                                                    \
 	static inline void out##suffix(uint16_t port, type value)                    \
 	{                                                                            \
@@ -24,7 +24,6 @@
 		return value;                                                        \
 	}
 PORT_ACCESS(b, uint8_t)
-PORT_ACCESS(w, uint16_t)
 PORT_ACCESS(l, uint32_t)
 
 static inline uint64_t
@@ -58,9 +57,7 @@ cpuid(uint32_t leaf, uint32_t sub)
 	return r;
 }
 
-#define MSR_TSC            0x10u
 #define MSR_APIC_BASE      0x1bu
-#define MSR_TSC_ADJUST     0x3bu
 #define MSR_EFER           0xc0000080u
 #define MSR_STAR           0xc0000081u
 #define MSR_LSTAR          0xc0000082u
