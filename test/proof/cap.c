@@ -4,10 +4,15 @@
  * capabilities have no right that their source lacks, and after a revocation nothing opens by what was
  * revoked, not even when a node is used again.
  *
- * State: an arbitrary forest of nodes with consistent parents and depths, arbitrary slots.
+ * State: an arbitrary forest of nodes with consistent parents and depths, arbitrary slots.  Numbers of
+ * nodes, generations and counts have eight bits here (the edit lines of the list): the code knows of
+ * their size only where generations end, and that end moves along.
  */
 #include "machine.h"
 #include "kernel/cap.c"
+
+#define GENERATIONS UINT8_MAX
+#define COUNTS      100u
 
 struct env *env_table[AEGIS_ENVS];
 struct frame *frames;
@@ -66,23 +71,66 @@ account_refund(uint32_t account, enum account_kind kind, uint32_t n)
 	charged--;
 }
 
+/* What the relations below follow, as arrays of bytes: a node of any number is a small choice there. */
+static uint8_t up[NODES], depth[NODES], born[NODES], below[NODES];
+
+static void
+look(void)
+{
+	for (uint32_t i = 0; i < NODES; i++) {
+		up[i] = nodes[i].parent;
+		depth[i] = nodes[i].depth;
+		born[i] = nodes[i].generation;
+		below[i] = nodes[i].parent_generation;
+	}
+}
+
 static bool
 in_use(uint32_t n)
 {
-	return n == NODE_ROOT || nodes[n].parent;
+	look();
+	return n == NODE_ROOT || up[n];
 }
 
 static uint32_t
 named(uint32_t node)
 {
-	uint32_t n = 0;
+	uint32_t n = 0, generation;
 
+	look();
+	generation = born[node];
 	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++) {
-		n += self.caps[i].node == node && self.caps[i].generation == nodes[node].generation;
-		n += other.caps[i].node == node &&
-		     other.caps[i].generation == nodes[node].generation;
+		n += self.caps[i].node == node && self.caps[i].generation == generation;
+		n += other.caps[i].node == node && other.caps[i].generation == generation;
 	}
 	return n;
+}
+
+/* A slot names no generation that is still to come (invariant 4). */
+static bool
+slot_good(const struct cap *c)
+{
+	uint32_t node = c->node;
+
+	return node < pool_top && c->generation <= born[node] &&
+	       (!node || in_use(node) || c->generation < born[node]);
+}
+
+/* In use: below its parent, or the root. */
+static bool
+node_good(uint32_t i)
+{
+	const struct node *n = &nodes[i];
+
+	if (i == NODE_ROOT)
+		return !n->parent && n->depth == 0 && n->generation && n->refs &&
+		       n->refs < COUNTS && n->caps < COUNTS;
+	if (n->parent)
+		return i < pool_top && in_use(n->parent) && n->refs < COUNTS && n->caps < COUNTS &&
+		       n->parent_generation <= born[n->parent] &&
+		       n->depth == depth[n->parent] + 1 && n->depth <= AEGIS_DEPTH;
+	return i >= pool_top ||
+	       (n->refs < pool_top && (!n->refs || !up[n->refs]) && n->refs != NODE_ROOT);
 }
 
 /* Arbitrary, as the invariants of kernel/cap.c allow. */
@@ -94,24 +142,12 @@ state_any(void)
 	node_lock.held = pool_lock.held = 0;
 	ASSUME(pool_top >= 2 && pool_top <= NODES && pool_free < pool_top);
 	ASSUME(!nodes[0].parent && nodes[0].generation == 0);
+	look();
 	for (uint32_t i = 1; i < NODES; i++) {
-		struct node *n = &nodes[i];
-
-		ASSUME(n->parent < pool_top && n->dead <= 1);
-		if (i == NODE_ROOT)
-			ASSUME(!n->parent && n->depth == 0 && n->generation && n->refs &&
-			       n->caps < 1000);
-		else if (n->parent)
-			ASSUME(i < pool_top && in_use(n->parent) && n->refs < 1000 &&
-			       n->caps < 1000 &&
-			       n->parent_generation <= nodes[n->parent].generation &&
-			       n->depth == nodes[n->parent].depth + 1 && n->depth <= AEGIS_DEPTH);
-		else if (i < pool_top)
-			ASSUME(n->refs < pool_top && (!n->refs || !nodes[n->refs].parent) &&
-			       n->refs != NODE_ROOT);
-		ASSUME(n->generation < UINT32_MAX - 1);
+		ASSUME(nodes[i].parent < pool_top && nodes[i].dead <= 1);
+		ASSUME(node_good(i) && nodes[i].generation < GENERATIONS - 1);
 	}
-	ASSUME(!pool_free || (pool_free != NODE_ROOT && !nodes[pool_free].parent));
+	ASSUME(!pool_free || (pool_free != NODE_ROOT && !up[pool_free]));
 	for (uint32_t i = 1; i < NODES; i++) {
 		uint32_t children = 0;
 
@@ -119,26 +155,18 @@ state_any(void)
 			children += nodes[j].parent == i;
 		ASSUME(!in_use(i) || (nodes[i].refs >= children && nodes[i].caps >= named(i)));
 	}
-	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++) {
-		struct cap *a = &self.caps[i], *b = &other.caps[i];
-
-		ASSUME(a->node < pool_top);
-		ASSUME(b->node < pool_top);
-		/* A slot names no generation that is still to come (invariant 4). */
-		ASSUME(a->generation <= nodes[a->node].generation);
-		ASSUME(b->generation <= nodes[b->node].generation);
-		ASSUME(!a->node || in_use(a->node) || a->generation < nodes[a->node].generation);
-		ASSUME(!b->node || in_use(b->node) || b->generation < nodes[b->node].generation);
-	}
+	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++)
+		ASSUME(slot_good(&self.caps[i]) && slot_good(&other.caps[i]));
 }
 
 /* The same relation as node_dominates, in other words: the ancestor of guard at node's depth is node. */
 static bool
 above(uint32_t node, uint32_t guard)
 {
+	look();
 	for (uint32_t i = 0; i < NODES; i++) {
 		if (guard && guard != node)
-			guard = nodes[guard].parent;
+			guard = up[guard];
 	}
 	return guard && guard == node;
 }
@@ -150,12 +178,11 @@ chain_whole(uint32_t node)
 	bool whole = in_use(node);
 
 	for (uint32_t i = 0; i < NODES; i++) {
-		uint32_t parent = nodes[node].parent;
+		uint32_t parent = up[node];
 
 		if (node == NODE_ROOT || !node)
 			break;
-		whole = whole && parent &&
-			nodes[node].parent_generation == nodes[parent].generation;
+		whole = whole && parent && below[node] == born[parent];
 		node = parent;
 	}
 	return whole;
@@ -164,7 +191,7 @@ chain_whole(uint32_t node)
 static bool
 opens(const struct cap *c, uint32_t guard, uint32_t rights)
 {
-	return c->node && nodes[c->node].generation == c->generation && chain_whole(c->node) &&
+	return c->node && chain_whole(c->node) && born[c->node] == c->generation &&
 	       above(c->node, guard) && (c->rights & rights) == rights;
 }
 
