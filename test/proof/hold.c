@@ -419,24 +419,3 @@ proof_hold_untype(void)
 	PROVE(frames[pfn].refs == 1, "with one reference");
 	REACH(!zero);
 }
-
-/* The scan for holdings misses none. */
-void
-proof_hold_next(void)
-{
-	uint32_t from = nondet_u32(), steps = nondet_u32(), i = nondet_u32(), at, before;
-
-	state_any(UINT32_MAX);
-	ASSUME(from <= PFN_MAX && steps <= 6);
-	ASSUME(IMPLIES(i < PFN_MAX && held(0, i),
-		       spaces[0].held[i / AEGIS_HOLD_SPAN] >> i % AEGIS_HOLD_SPAN / HOLD_GROUP &
-			       1));
-	before = steps;
-	at = _hold_next(&spaces[0], from, &steps);
-	PROVE(steps <= before && at >= from, "bounded, and forward");
-	PROVE(IMPLIES(i >= from && i < at && i < PFN_MAX, held(0, i) == 0),
-	      "nothing is passed over");
-	PROVE(IMPLIES(before && steps, at >= PFN_MAX || held(0, at) != 0), "it stops at a holding");
-	PROVE(IMPLIES(before, steps < before || from >= PFN_MAX), "it gets on");
-	REACH(at < PFN_MAX && held(0, at) && at > from);
-}
