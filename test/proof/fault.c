@@ -4,30 +4,48 @@
  * is part of the area; at every depth, and when there is no room left, the environment ends and nothing
  * is written.  An asynchronous upcall inside the resume sequence takes the frame over.
  *
- * State: an arbitrary setup as env_write accepts it, of up to three pages (of PROOF_PAGE bytes, so that
- * a page has two frames); arbitrary registers and contents.
+ * State: an arbitrary setup as env_write accepts it, of up to three pages, small ones, so that a page has
+ * two frames; arbitrary registers and contents.
+ *
+ * The places for frames are objects of their own, so that a store is one to a member and not to any byte
+ * of a page.  So what the kernel adds to the address of a page goes through frame_at (the edit line of
+ * the list), which checks it.
  */
 #include "machine.h"
+
+static void *frame_at(uint32_t pfn, uint64_t offset);
 #include "kernel/fault.c"
 
 #define AREA 100u
 
 static struct env self;
 static struct aegis_env_page env_page;
-static uint8_t page0[PAGE], page1[PAGE], page2[PAGE];
+static struct aegis_area area;
+static struct aegis_frame frame0, frame1, frame2, frame3; /* in pages 1 and 2 */
 static bool ended;
 static struct regs before;
-static uint32_t reached; /* pages handed out, a bit each */
+static bool reached; /* a place for a frame was asked for */
 bool chaos_on;
 
 void *
 machine_frame(uint32_t pfn)
 {
-	PROVE(pfn >= AREA && pfn < AREA + self.setup.area_pages, "a frame of the area");
-	reached |= 1u << (pfn - AREA);
-	if (pfn == AREA)
-		return page0;
-	return pfn == AREA + 1 ? page1 : page2;
+	PROVE(pfn == AREA, "the first page of the area");
+	return &area;
+}
+
+static void *
+frame_at(uint32_t pfn, uint64_t offset)
+{
+	uint32_t n = pfn - AREA;
+
+	PROVE(n >= 1 && n < self.setup.area_pages, "a page of the area, and not the first");
+	PROVE(offset == 0 || offset == AEGIS_FRAME_SIZE, "one of the places for frames in it");
+	_Static_assert(PAGE == 2 * AEGIS_FRAME_SIZE, "two");
+	reached = true;
+	if (n == 1)
+		return offset ? &frame1 : &frame0;
+	return offset ? &frame3 : &frame2;
 }
 
 void *
@@ -55,7 +73,7 @@ area_at(struct env *e, uint32_t offset, uint32_t n)
 
 	if (page >= e->setup.area_pages || n > PAGE - offset % PAGE || offset % 8)
 		return NULL;
-	return (uint8_t *)machine_frame(e->area[page]) + offset % PAGE;
+	return frame_at(e->area[page], offset % PAGE);
 }
 
 _Noreturn void
@@ -66,7 +84,7 @@ env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
 	PROVE(reason == AEGIS_END_STACK || reason == AEGIS_END_AREA || reason == AEGIS_END_HANDLER,
 	      "a documented end");
 	PROVE(at->rip == before.rip && at->rsp == before.rsp, "with the registers as they were");
-	PROVE(IMPLIES(reason == AEGIS_END_STACK, (reached & ~1u) == 0), "and nothing is written");
+	PROVE(IMPLIES(reason == AEGIS_END_STACK, !reached), "and nothing is written");
 	REACH(reason == AEGIS_END_STACK);
 	REACH(reason == AEGIS_END_HANDLER);
 	STOP();
@@ -90,7 +108,7 @@ static void
 state_any(const struct regs *regs)
 {
 	machine_me = 0;
-	reached = 0;
+	reached = false;
 	chaos_on = false;
 	self.number = 1;
 	self.page = &env_page;
@@ -127,26 +145,25 @@ proof_fault_sync(void)
 	PROVE(f->rip == before.rip && f->rsp == before.rsp && f->rflags == before.rflags &&
 		      f->rax == before.rax && f->rdi == before.rdi && f->cause == (uint32_t)cause,
 	      "the frame has the interrupted context");
-	PROVE(((const struct aegis_area *)page0)->defer == 1, "asynchronous ones wait");
-	REACH(self.setup.area_pages == 3 && (reached & 2) && before.rsp == stack_to() - 768);
+	PROVE(area.defer == 1, "asynchronous ones wait");
+	REACH(self.setup.area_pages == 3 && before.rsp == stack_to() - 768);
 }
 
 void
 proof_fault_async(void)
 {
-	const struct aegis_area *area = (const struct aegis_area *)page0;
 	uint32_t defer, pending;
 	struct regs regs;
 	bool in_resume, on_stack;
 
 	state_any(&regs);
-	defer = area->defer;
-	pending = area->pending;
+	defer = area.defer;
+	pending = area.pending;
 	in_resume = regs.rip >= self.setup.resume_start && regs.rip <= self.setup.resume_rip;
 	on_stack = regs.rsp >= stack_from() && regs.rsp < stack_to();
 	upcall_deliver(&self, &regs);
-	PROVE(area->pending == pending, "what is pending stays so until it is looked at");
-	if (regs.rip == before.rip && regs.rsp == before.rsp && area->defer == defer) {
+	PROVE(area.pending == pending, "what is pending stays so until it is looked at");
+	if (regs.rip == before.rip && regs.rsp == before.rsp && area.defer == defer) {
 		PROVE(IMPLIES(self.area[0], !pending || defer) ||
 			      before.rip == self.setup.async_entry,
 		      "it is delivered if it may be");
@@ -154,7 +171,7 @@ proof_fault_async(void)
 		return;
 	}
 	PROVE(self.area[0] && pending && !defer, "never while it is deferred");
-	PROVE(area->defer == 1, "the next one waits");
+	PROVE(area.defer == 1, "the next one waits");
 	PROVE(regs.rsp >= stack_from() && regs.rsp + AEGIS_FRAME_SIZE <= stack_to(),
 	      "the frame lies whole in the upcall stack");
 	PROVE(regs.rip == self.setup.async_entry && regs.rdi == regs.rsp, "the handler runs");
