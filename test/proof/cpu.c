@@ -21,6 +21,7 @@ static struct aegis_env_page page1, page2, page3;
 static struct aegis_system_page the_system_page;
 static struct aegis_area area0;
 static bool env_held[4];
+static bool awake; /* env1 must not go to sleep */
 
 static struct env *
 env_of(uint32_t n)
@@ -74,6 +75,10 @@ env_unlock(const struct env *e)
 {
 	PROVE(env_held[e->number], "a lock that is released was held");
 	env_held[e->number] = false;
+	if (awake && e->state != AEGIS_STATE_RUNNING) {
+		PROVE(0, "a sleep that saw the event does not begin");
+		STOP();
+	}
 }
 
 _Noreturn void
@@ -164,6 +169,8 @@ state_any(void)
 {
 	machine_me = 0;
 	locks_held = 0;
+	awake = false;
+	ASSUME(slice_tsc > 0);
 	system_page = &the_system_page;
 	for (uint32_t i = 0; i < AEGIS_CPUS; i++) {
 		cpus[i].lock.held = 0;
@@ -290,26 +297,36 @@ proof_cpu_ring(void)
 
 /* A wake before the sleep keeps the environment awake; one after it ends the sleep. */
 void
-proof_cpu_wake(void)
+proof_cpu_event(void)
 {
 	struct env *e = env_of(1);
-	uint32_t seen = nondet_u32();
-	bool early = nondet_bool();
+	uint32_t seen;
+	status st;
 
 	state_any();
 	cpus[0].env = e;
 	e->state = AEGIS_STATE_RUNNING;
+	e->kill = 0;
 	seen = page_of(1)->events;
-	if (early) {
-		env_lock(1, 0);
-		cpu_wake(e);
-		env_unlock(e);
-		PROVE(e->state == AEGIS_STATE_RUNNING, "a wake does not disturb who runs");
-		e->kill = 0;
-		PROVE(sys_sleep(seen, AEGIS_NEVER, 0) < 0, "the sleep sees the event");
-		PROVE(e->state == AEGIS_STATE_RUNNING && !env_held[1], "and does not begin");
-		return;
-	}
+	env_lock(1, 0);
+	cpu_wake(e);
+	env_unlock(e);
+	PROVE(e->state == AEGIS_STATE_RUNNING, "a wake does not disturb who runs");
+	awake = true;
+	st = sys_sleep(seen, nondet_u64(), 0);
+	PROVE(st == AEGIS_AGAIN || st == AEGIS_TIMED_OUT, "the sleep sees the event");
+	PROVE(e->state == AEGIS_STATE_RUNNING && !env_held[1], "and does not begin");
+	REACH(st == AEGIS_AGAIN);
+}
+
+void
+proof_cpu_wake(void)
+{
+	struct env *e = env_of(1);
+
+	state_any();
+	cpus[0].env = e;
+	e->state = AEGIS_STATE_RUNNING;
 	e->deadline = nondet_u64();
 	env_lock(1, 0);
 	cpu_leave(e);
