@@ -4,7 +4,8 @@
  * nobody can reach, at a place in user space, and comes back only when it is empty.
  *
  * State: the first 8 entries of four tables, one a level, arbitrary but for those on the way to the
- * address; addresses that need other entries lie outside user space.  That _mem_retype takes only such memory is the matter of hold.c.
+ * address.  User space ends after half of the root's (the scale line of the list), so that entries behind
+ * its end are there to be got wrong.  That _mem_retype takes only such memory is the matter of hold.c.
  */
 #include "machine.h"
 #include "kernel/tlb.c"
@@ -234,8 +235,7 @@ proof_tlb_table(void)
 
 	state_any();
 	ASSUME(level >= 1 && level <= 3 && pfn < FRAMES);
-	if (va < AEGIS_USER_MAX)
-		tables_assume(va);
+	tables_assume(va);
 	w.pair = (struct pair){&spaces[0], &spaces[0], false};
 	link = frames[TABLES + level].link;
 	entry = &level_table(level + 1)[va >> (12 + 9 * level) & (ENTRIES - 1)];
@@ -250,7 +250,7 @@ proof_tlb_table(void)
 	PROVE(retyped == pfn && machine_cleared == pfn, "a frame that became a table, all zeros");
 	PROVE(before == 0 && pte_pfn(*entry) == pfn, "it is where it was asked for");
 	PROVE((*entry & ~AEGIS_PTE_FRAME) == PTE_TABLE, "with the kernel's bits alone");
-	PROVE(va < AEGIS_WINDOW && va >> 47 == 0, "not in the window, nor the kernel's half");
+	PROVE(va < AEGIS_USER_MAX, "not in the window, nor the kernel's half");
 	PROVE(frames[TABLES + level].link == link + 1, "entries are counted");
 	REACH(level == 1);
 	REACH(level == 3);
@@ -266,8 +266,7 @@ proof_tlb_untable(void)
 
 	state_any();
 	ASSUME(level >= 1 && level <= 3);
-	if (va < AEGIS_USER_MAX)
-		tables_assume(va);
+	tables_assume(va);
 	link = frames[TABLES + level].link;
 	ASSUME(link > 0);
 	flush_start(&r.flush, &spaces[0], &spaces[0]);
