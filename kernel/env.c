@@ -124,9 +124,6 @@ env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t accou
 {
 	struct env *e = machine_frame(pfns[0]);
 
-	machine_frame_clear(pfns[0]);
-	machine_frame_clear(pfns[1]);
-	machine_frame_clear(pfns[2]);
 	e->number = number;
 	e->generation = ++env_generation[number];
 	if (e->generation == 0)

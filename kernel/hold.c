@@ -161,6 +161,7 @@ _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind)
 	uint8_t *hold = pfn < frame_count ? _hold_find(s, pfn) : NULL;
 	struct frame *f = &frames[pfn];
 	status st = AEGIS_OK;
+	bool zero = false;
 
 	if (!hold || (*hold & HOLD_RIGHTS) != HOLD_RIGHTS)
 		return AEGIS_NOT_HELD;
@@ -170,12 +171,15 @@ _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind)
 	if (f->kind != FRAME_USER || f->link || atomic_load(&f->refs) != 1) {
 		st = AEGIS_IN_USE;
 	} else {
+		zero = f->flags & FRAME_ZERO;
 		f->kind = (uint8_t)kind;
 		f->flags = 0;
 	}
 	lock_release(&mem_lock);
 	if (st != AEGIS_OK)
 		return st;
+	if (!zero)
+		machine_frame_clear(pfn);
 	_hold_unpin(s, hold);
 	*hold = 0;
 	return AEGIS_OK;
@@ -189,7 +193,7 @@ _mem_untype(struct space *s, uint32_t pfn)
 
 	assert(hold && *hold == 0);
 	lock_acquire(&mem_lock);
-	f->flags = f->kind == FRAME_TABLE && !f->link ? 0 : FRAME_DIRTY;
+	f->flags = f->kind == FRAME_TABLE && !f->link ? FRAME_DIRTY | FRAME_ZERO : FRAME_DIRTY;
 	f->link = 0;
 	f->kind = FRAME_USER;
 	lock_release(&mem_lock);
@@ -462,7 +466,6 @@ _hold_supply(struct pair *p, struct aegis_frame_rec rec)
 	st = _mem_retype(p->from, rec.pfn, FRAME_HOLD);
 	if (st != AEGIS_OK)
 		return st;
-	machine_frame_clear(rec.pfn);
 	frames[rec.pfn].link = p->to->number;
 	if (rec.flags >= p->to->spans)
 		p->to->spans = rec.flags + 1;

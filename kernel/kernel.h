@@ -159,7 +159,7 @@ enum frame_kind {
 };
 struct frame {
 	uint8_t kind;
-	uint8_t flags;    /* FRAME_DROP ... */
+	uint8_t flags;    /* FRAME_DROP ...; TABLE: sixty-fours of its entries that may be not 0 */
 	uint16_t account; /* who pays */
 	uint32_t guard;   /* node */
 	/* spaces that hold it + DMA under way (+ 1 while it is a kernel object) */
@@ -171,6 +171,7 @@ struct frame {
 #define FRAME_DROP   (1u << 0) /* droppable */
 #define FRAME_DIRTY  (1u << 1) /* FREE, USER: has another's content; cleared before it is seen */
 #define FRAME_PUBLIC (1u << 2) /* readable by anyone */
+#define FRAME_ZERO   (1u << 3) /* besides DIRTY: it is zeros, need not be cleared */
 extern struct frame *frames;
 extern uint32_t frame_count;
 extern struct lock mem_lock;
@@ -185,7 +186,7 @@ uint32_t mem_kernel_alloc(uint32_t pages, enum frame_kind kind);
 /* The frame, of kind USER, is about to be seen by somebody: what another left is cleared.  True: it
  * had to be. */
 bool frame_clean(uint32_t pfn);
-/* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`. */
+/* Takes a held, unshared, unbound frame of `space` out of its holdings to become `kind`, all zeros. */
 struct space;
 status _mem_retype(struct space *s, uint32_t pfn, enum frame_kind kind); /* space.lock */
 /* Back: held READ WRITE by s; what it was is not seen any more.  space.lock */

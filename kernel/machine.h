@@ -37,6 +37,7 @@ struct regs {
 #else
 void *machine_frame(uint32_t pfn);        /* frame's first byte */
 void machine_frame_clear(uint32_t pfn);   /* fill with zeros */
+void machine_clear(uint64_t *words, uint64_t n);
 void machine_tlb_flush_page(uint64_t va); /* on this processor */
 void machine_tlb_flush_all(void);         /* on this processor, everything of user space */
 uint64_t machine_pte_nx(void);            /* AEGIS_PTE_NX, or 0 where the processor has none */

@@ -179,8 +179,17 @@ frame_kind(uint32_t pfn)
 
 /* ---- giving back ---- */
 
+/* Whether a frame that is given back is known to be zeros: a table that is empty, and what nobody saw since. */
+static inline bool
+frame_zero(const struct frame *f)
+{
+	if (f->kind == FRAME_TABLE)
+		return !f->link;
+	return f->kind == FRAME_HOLD || (f->kind == FRAME_USER && (f->flags & FRAME_ZERO));
+}
+
 /*
- * Only a table that is empty is known to be zero.  The content of memory stays its guard's, for as
+ * The content of memory stays its guard's, for as
  * long as that name has this generation; that of kernel objects is nobody's.  mem_lock held.
  */
 static inline void
@@ -188,7 +197,7 @@ _frame_empty(struct frame *f, uint32_t pfn)
 {
 	bool own = f->kind == FRAME_USER && !(f->flags & FRAME_DIRTY);
 
-	f->flags = f->kind == FRAME_TABLE && !f->link ? 0 : FRAME_DIRTY;
+	f->flags = frame_zero(f) ? FRAME_DIRTY | FRAME_ZERO : FRAME_DIRTY;
 	f->kind = FRAME_FREE;
 	f->account = 0;
 	f->guard = own ? f->guard : 0;
@@ -445,18 +454,19 @@ bool
 frame_clean(uint32_t pfn)
 {
 	struct frame *f = &frames[pfn];
-	bool dirty;
+	bool clear;
 
 	if (!(__atomic_load_n(&f->flags, __ATOMIC_ACQUIRE) & FRAME_DIRTY))
 		return false;
 	/* Two spaces may hold it: whoever comes second waits until it is clear. */
 	lock_acquire(&mem_lock);
-	dirty = f->flags & FRAME_DIRTY;
-	if (dirty)
+	clear = (f->flags & (FRAME_DIRTY | FRAME_ZERO)) == FRAME_DIRTY;
+	if (clear)
 		machine_frame_clear(pfn);
-	__atomic_store_n(&f->flags, f->flags & (uint8_t)~FRAME_DIRTY, __ATOMIC_RELEASE);
+	__atomic_store_n(&f->flags, f->flags & (uint8_t) ~(FRAME_DIRTY | FRAME_ZERO),
+			 __ATOMIC_RELEASE);
 	lock_release(&mem_lock);
-	return dirty;
+	return clear;
 }
 
 /* Gives the taken frames to the caller's space: with node_lock, because a guard is made.  */

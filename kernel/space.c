@@ -181,8 +181,6 @@ space_make(const uint32_t pfns[AEGIS_SPACE_FRAMES], uint32_t guard, uint32_t acc
 {
 	struct space *s = machine_frame(pfns[0]);
 
-	for (uint32_t i = 0; i < AEGIS_SPACE_FRAMES; i++)
-		machine_frame_clear(pfns[i]);
 	s->object = pfns[0];
 	s->directory = pfns[1];
 	s->root = pfns[2];
@@ -388,32 +386,44 @@ entry_next(const uint64_t *entries, uint32_t i, uint32_t n)
 	return i;
 }
 
-/*
- * Frees the tables below `table`, of `level`; entries of page tables do not matter any more.  What is
- * behind the last entry in use is not looked at.
- */
+/* A table whose entries do not matter any more becomes one without. */
+static void
+_table_empty(uint32_t table)
+{
+	struct frame *f = &frames[table];
+	uint64_t *entries = machine_frame(table);
+
+	for (uint32_t left = f->link ? f->flags : 0; left; left &= left - 1)
+		machine_clear(entries + (uint32_t)__builtin_ctz(left) * TABLE_GROUP, TABLE_GROUP);
+	f->link = 0;
+}
+
+/* Frees the tables below `table`, of `level`. */
 static bool
 _tables_release(uint32_t table, uint32_t level, struct releases *r, uint32_t *steps)
 {
 	uint64_t *entries = machine_frame(table);
-	uint32_t n = level == 4 ? WINDOW_ENTRY : 512;
+	struct frame *f = &frames[table];
 
-	for (uint32_t i = 0; frames[table].link && (i = entry_next(entries, i, n)) < n; i++) {
-		uint32_t child = pte_pfn(entries[i]);
+	for (; f->flags; f->flags &= (uint8_t)(f->flags - 1)) {
+		uint32_t i = (uint32_t)__builtin_ctz(f->flags) * TABLE_GROUP, end = i + TABLE_GROUP;
 
-		if (!(entries[i] & AEGIS_PTE_PRESENT) || (entries[i] & AEGIS_PTE_LARGE)) {
+		end = level == 4 && end > WINDOW_ENTRY ? WINDOW_ENTRY : end;
+		for (; f->link && (i = entry_next(entries, i, end)) < end; i++) {
+			uint32_t child = pte_pfn(entries[i]);
+
+			if (!(entries[i] & AEGIS_PTE_LARGE)) {
+				if (*steps < 16)
+					return false;
+				*steps -= 16;
+				if (level > 2 && !_tables_release(child, level - 1, r, steps))
+					return false;
+				_table_empty(child);
+				release_add(r, child);
+			}
 			entries[i] = 0;
-			frames[table].link--;
-			continue;
+			f->link--;
 		}
-		if (*steps < 16)
-			return false;
-		*steps -= 16;
-		if (level > 2 && !_tables_release(child, level - 1, r, steps))
-			return false;
-		entries[i] = 0;
-		frames[table].link--;
-		release_add(r, child);
 	}
 	return true;
 }
@@ -456,7 +466,8 @@ _space_end(struct space *s)
 		return AEGIS_AGAIN;
 	}
 	TRACE(space_destroy, s->number, 0);
-	frames[s->root].kind = FRAME_OBJECT; /* not zero: entries of the kernel half */
+	frames[s->root].kind = FRAME_OBJECT;     /* not zero: entries of the kernel half */
+	frames[s->directory].kind = FRAME_TABLE; /* which is zero without entries, as it is now */
 	mem_release_many(pfns, AEGIS_SPACE_FRAMES);
 	node_unref(guard);
 	account_unref(account);
@@ -552,7 +563,7 @@ _boot_tables(struct space *s, uint64_t va)
 			continue;
 		table = _table_find(s, va, level + 1, &pfn, &size, &large);
 		new = boot_frame(FRAME_TABLE);
-		frames[pfn].link++;
+		_table_note(pfn, va >> (12 + 9 * level) & 511, 1);
 		table[va >> (12 + 9 * level) & 511] =
 			(uint64_t) new << AEGIS_PAGE_SHIFT | PTE_TABLE;
 	}

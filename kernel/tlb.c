@@ -8,7 +8,7 @@
  *    device registers uncached; never tables, objects, the kernel's own or free ones.
  * 3. frames[table].link is the number of entries in use; a table with 0 is all zeros, and
  *    only such a table is taken out.  The kernel half and the window of the top table do not
- *    count.
+ *    count.  Of an entry in use frames[table].flags has the bit of its sixty-four.
  * 4. No entry is writable and executable unless the space was made so.
  * 5. Entries are exchanged atomically, so that no accessed or dirty bit is lost to another
  *    processor.
@@ -248,7 +248,7 @@ _page_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	if (prot & AEGIS_BIND_GUARANTEED)
 		_hold_pin(w->pair.to, hold);
 	if (!before) {
-		frames[w->table_pfn].link++;
+		_table_note(w->table_pfn, va / PAGE % 512, 1);
 		__atomic_store_n(pte, pte_compose(pfn, prot, w->nx), __ATOMIC_RELEASE);
 		return AEGIS_OK;
 	}
@@ -288,7 +288,7 @@ _large_bind(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	hold = _hold_find(w->pair.to, pfn);
 	for (uint32_t i = 0; i < LARGE_PAGES; i++)
 		_frame_count(w, pfn + i, prot, hold + i);
-	frames[table_pfn].link++;
+	_table_note(table_pfn, va / AEGIS_LARGE_PAGE % 512, 1);
 	__atomic_store_n(&table[va / AEGIS_LARGE_PAGE % 512], pte_compose(pfn, prot, w->nx),
 			 __ATOMIC_RELEASE);
 	return AEGIS_OK;
@@ -324,8 +324,7 @@ _table_supply(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot)
 	st = _mem_retype(w->pair.from, pfn, FRAME_TABLE);
 	if (st != AEGIS_OK)
 		return st;
-	machine_frame_clear(pfn);
-	frames[parent].link++;
+	_table_note(parent, va / table_reach(prot >> 8 & 15) % 512, 1);
 	__atomic_store_n(entry, (uint64_t)pfn << AEGIS_PAGE_SHIFT | PTE_TABLE, __ATOMIC_RELEASE);
 	w->tables++;
 	return AEGIS_OK;
@@ -410,7 +409,7 @@ _lane_one(struct lane *l)
 
 /* Up to n pages, which lie in one table and one span: as many as leave no doubt. */
 static inline uint32_t
-_run_steps(struct writer *w, struct lane *l, uint32_t pfn, uint32_t n)
+_run_steps(struct writer *w, struct lane *l, uint32_t at, uint32_t pfn, uint32_t n)
 {
 	struct space *s = w->pair.to;
 	const uint32_t most = AEGIS_PINNED_MAX + s->area_pins;
@@ -427,7 +426,7 @@ _run_steps(struct writer *w, struct lane *l, uint32_t pfn, uint32_t n)
 	if (l->pin)
 		s->pinned += i - l->pinned / AEGIS_HOLD_PIN;
 	_hold_note_run(s, pfn, i);
-	frames[w->table_pfn].link += i;
+	_table_note(w->table_pfn, at, i);
 	return i;
 }
 
@@ -467,7 +466,7 @@ _pages_fast(struct writer *w, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t
 	l.pte = &w->table[at];
 	l.entry = (uint64_t)pfn << AEGIS_PAGE_SHIFT | w->bits;
 	n = n < 512 - at ? n : 512 - at;
-	return _run_steps(w, &l, pfn,
+	return _run_steps(w, &l, at, pfn,
 			  n < AEGIS_HOLD_SPAN - in_span ? n : AEGIS_HOLD_SPAN - in_span);
 }
 

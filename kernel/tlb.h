@@ -68,6 +68,19 @@ void _flush_finish(struct flush *f);
 /* The other processors that run `s` have forgotten all of it; for one that has done so itself. */
 void _flush_others(struct space *s);
 
+/* ---- tables: how many entries are in use, and where some may be ---- */
+#define TABLE_GROUP 64u
+
+/* n entries from `at` on are about to be used. */
+static inline void
+_table_note(uint32_t table, uint32_t at, uint32_t n)
+{
+	struct frame *f = &frames[table];
+
+	f->link += n;
+	f->flags |= (uint8_t)((2u << (at + n - 1) / TABLE_GROUP) - (1u << at / TABLE_GROUP));
+}
+
 /* ---- hold.c ---- */
 #define HOLD_RIGHTS (AEGIS_HOLD_READ | AEGIS_HOLD_WRITE)
 

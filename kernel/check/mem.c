@@ -15,6 +15,19 @@ bit_free(uint32_t pfn)
 	return map[pfn / 64] >> pfn % 64 & 1;
 }
 
+/* Of a frame that need not be cleared before it is seen. */
+static bool
+frame_zeros(uint32_t pfn)
+{
+	const uint64_t *words = machine_frame(pfn);
+
+	for (uint32_t i = 0; i < PAGE / 8; i++) {
+		if (words[i])
+			return false;
+	}
+	return frames[pfn].flags & FRAME_DIRTY;
+}
+
 static bool
 frame_sound(uint32_t pfn)
 {
@@ -22,6 +35,9 @@ frame_sound(uint32_t pfn)
 	bool owned = f->kind >= FRAME_USER && f->kind <= FRAME_EXPOSED;
 
 	if ((f->kind == FRAME_FREE) != bit_free(pfn))
+		return false;
+	if ((f->kind == FRAME_FREE || f->kind == FRAME_USER) && (f->flags & FRAME_ZERO) &&
+	    !frame_zeros(pfn))
 		return false;
 	if (f->kind == FRAME_FREE || f->kind == FRAME_NONE)
 		return !f->refs && !f->account;

@@ -60,6 +60,8 @@ _table_check(const struct check *c, uint32_t table, uint32_t level)
 			continue;
 		}
 		used++;
+		if (!(frames[table].flags >> i / TABLE_GROUP & 1))
+			return false;
 		if (level > 1 && pages == 1) {
 			if ((e & PTE_TABLE) != PTE_TABLE || !_table_check(c, pte_pfn(e), level - 1))
 				return false;

@@ -78,12 +78,15 @@ machine_frame(uint32_t pfn)
 }
 
 static inline void
+machine_clear(uint64_t *words, uint64_t n)
+{
+	__asm__ volatile("rep stosq" : "+D"(words), "+c"(n) : "a"(0ul) : "memory");
+}
+
+static inline void
 machine_frame_clear(uint32_t pfn)
 {
-	uint64_t *p = machine_frame(pfn);
-	uint64_t n = 512;
-
-	__asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ul) : "memory");
+	machine_clear(machine_frame(pfn), 512);
 }
 
 static inline void

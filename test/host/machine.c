@@ -55,6 +55,12 @@ machine_frame(uint32_t pfn)
 }
 
 void
+machine_clear(uint64_t *words, uint64_t n)
+{
+	memset(words, 0, n * sizeof(*words));
+}
+
+void
 machine_frame_clear(uint32_t pfn)
 {
 	memset(machine_frame(pfn), 0, PAGE);

@@ -228,6 +228,7 @@ proof_hold_retype(void)
 	was = held(0, pfn);
 	other_was = held(0, i);
 	before = pfn < FRAMES ? frames[pfn] : (struct frame){0};
+	machine_cleared = UINT32_MAX;
 	st = _mem_retype(&spaces[0], pfn, FRAME_TABLE);
 	check_locks();
 	PROVE(held(0, i) == other_was, "no other holding changes");
@@ -243,7 +244,9 @@ proof_hold_retype(void)
 	PROVE(before.refs == 1 && before.link == 0, "and no other space or device reaches it");
 	PROVE(held(0, pfn) == 0, "nobody holds it afterwards");
 	PROVE(frames[pfn].refs == 1, "its reference is the object's");
+	PROVE(machine_cleared == pfn || (before.flags & FRAME_ZERO), "it is zeros");
 	REACH(was & AEGIS_HOLD_PIN);
+	REACH(machine_cleared == UINT32_MAX);
 }
 
 void
@@ -413,7 +416,8 @@ proof_hold_untype(void)
 	zero = frames[pfn].kind == FRAME_TABLE && !frames[pfn].link;
 	_mem_untype(&spaces[0], pfn);
 	check_locks();
-	PROVE(zero || frames[pfn].flags & FRAME_DIRTY, "what the kernel wrote there is not shown");
+	PROVE(frames[pfn].flags & FRAME_DIRTY, "what the kernel wrote there is not shown");
+	PROVE(zero || !(frames[pfn].flags & FRAME_ZERO), "and cleared, unless it is zeros");
 	PROVE(frames[pfn].kind == FRAME_USER && held(0, pfn) == HOLD_RIGHTS,
 	      "held by its supplier");
 	PROVE(frames[pfn].refs == 1, "with one reference");

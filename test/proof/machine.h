@@ -155,6 +155,13 @@ machine_tlb_flush_all(void)
 }
 
 void
+machine_clear(uint64_t *words, uint64_t n)
+{
+	for (uint64_t i = 0; i < n; i++)
+		words[i] = 0;
+}
+
+void
 machine_frame_clear(uint32_t pfn)
 {
 	machine_cleared = pfn;

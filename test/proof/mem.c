@@ -245,7 +245,7 @@ void
 proof_mem_release(void)
 {
 	uint32_t pfns[2], q = NEAR + nondet_u32() % 8, refs, guard, account, kind, times;
-	bool q_was, dirty;
+	bool q_was, dirty, zero;
 
 	state_any();
 	frames = near - NEAR;
@@ -264,6 +264,9 @@ proof_mem_release(void)
 	account = frames[q].account;
 	kind = frames[q].kind;
 	dirty = frames[q].flags & FRAME_DIRTY;
+	zero = kind == FRAME_TABLE  ? !frames[q].link
+	       : kind == FRAME_USER ? frames[q].flags & FRAME_ZERO
+				    : kind == FRAME_HOLD;
 	q_was = bit_free(q);
 	mem_release_many(pfns, 2);
 	check_locks();
@@ -281,8 +284,9 @@ proof_mem_release(void)
 	      "its content is its last guard's, if that has seen it");
 	PROVE(IMPLIES(bit_free(q) && !q_was && guard, unreferenced >= 1), "its guard is let go");
 	PROVE(IMPLIES(bit_free(q) && !q_was && account, refunded >= 1), "its account is refunded");
-	PROVE(IMPLIES(bit_free(q) && !q_was && kind != FRAME_TABLE, frames[q].flags & FRAME_DIRTY),
-	      "it will be cleared before anybody gets it");
+	PROVE(IMPLIES(bit_free(q) && !q_was,
+		      (frames[q].flags & FRAME_DIRTY) && (zero || !(frames[q].flags & FRAME_ZERO))),
+	      "it will be cleared before anybody gets it, unless it is zeros");
 	REACH(bit_free(q) && !q_was);
 	REACH(times == 2 && !bit_free(q));
 }
@@ -321,16 +325,19 @@ void
 proof_mem_clear(void)
 {
 	uint32_t pfn = nondet_u32();
-	bool dirty;
+	bool dirty, zero;
 
 	state_any();
 	ASSUME(pfn < FRAMES);
 	mem_lock.held = 0;
 	dirty = frames[pfn].flags & FRAME_DIRTY;
+	zero = frames[pfn].flags & FRAME_ZERO;
 	machine_cleared = UINT32_MAX;
-	PROVE(frame_clean(pfn) == dirty, "it says what it did");
-	PROVE(IMPLIES(dirty, machine_cleared == pfn), "what another had in it is not seen");
+	PROVE(frame_clean(pfn) == (dirty && !zero), "it says what it did");
+	PROVE(IMPLIES(dirty, zero || machine_cleared == pfn), "what another had in it is not seen");
 	PROVE(IMPLIES(!dirty, machine_cleared == UINT32_MAX), "what is the owner's stays");
 	PROVE(!(frames[pfn].flags & FRAME_DIRTY), "once");
+	PROVE(IMPLIES(dirty, !(frames[pfn].flags & FRAME_ZERO)), "who sees it may write to it");
 	REACH(dirty);
+	REACH(zero);
 }

@@ -225,7 +225,7 @@ proof_tlb_find(void)
 	}
 }
 
-/* It is in place only after it was retyped and cleared, with the kernel's bits alone. */
+/* It is in place only after it was retyped, which makes it zeros, with the kernel's bits alone. */
 void
 proof_tlb_table(void)
 {
@@ -240,18 +240,20 @@ proof_tlb_table(void)
 	link = frames[TABLES + level].link;
 	entry = &level_table(level + 1)[va >> (12 + 9 * level) & (ENTRIES - 1)];
 	before = *entry;
-	machine_cleared = retyped = UINT32_MAX;
+	retyped = UINT32_MAX;
 	st = _table_supply(&w, va, pfn, prot);
 	if (st != AEGIS_OK) {
 		PROVE(*entry == before && frames[TABLES + level].link == link, "nothing is done");
 		REACH(st == AEGIS_IN_USE);
 		return;
 	}
-	PROVE(retyped == pfn && machine_cleared == pfn, "a frame that became a table, all zeros");
+	PROVE(retyped == pfn, "a frame that became a table");
 	PROVE(before == 0 && pte_pfn(*entry) == pfn, "it is where it was asked for");
 	PROVE((*entry & ~AEGIS_PTE_FRAME) == PTE_TABLE, "with the kernel's bits alone");
 	PROVE(va < AEGIS_USER_MAX, "not in the window, nor the kernel's half");
 	PROVE(frames[TABLES + level].link == link + 1, "entries are counted");
+	PROVE(frames[TABLES + level].flags >> (va >> (12 + 9 * level) & 511) / TABLE_GROUP & 1,
+	      "and it is known where one is");
 	REACH(level == 1);
 	REACH(level == 3);
 }
