@@ -35,8 +35,8 @@ struct regs {
 #ifdef KERNEL_X86
 #include "x86/inline.h" /* those that must cost no call */
 #else
-void *machine_frame(uint32_t pfn);        /* frame's first byte */
-void machine_frame_clear(uint32_t pfn);   /* fill with zeros */
+void *machine_frame(uint32_t pfn);      /* frame's first byte */
+void machine_frame_clear(uint32_t pfn); /* fill with zeros */
 void machine_clear(uint64_t *words, uint64_t n);
 void machine_tlb_flush_page(uint64_t va); /* on this processor */
 void machine_tlb_flush_all(void);         /* on this processor, everything of user space */

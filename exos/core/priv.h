@@ -30,6 +30,10 @@ struct core_state {
 	struct arena_free *arena[ARENA_ORDERS];
 	uint64_t truth_bound[2];               /* pages of EXOS_TRUTH that are there */
 	uint32_t heap_frames[EXOS_HEAP_PAGES]; /* frames of EXOS_HEAP's pages, 0: none yet */
+	/* Frames of a child's private pages, bound in the window for its next brother (proc/fork.c). */
+	uint32_t copies;
+	int32_t copies_pid;                   /* the child, until it is known to have ended */
+	uint32_t copy_frame[EXOS_COPY_PAGES]; /* the last: not copied at fork */
 };
 
 #define CORE_STATE_PAGES 2u

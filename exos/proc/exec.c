@@ -373,6 +373,7 @@ program_enter(struct exec *x, struct aegis_frame *frame, uint64_t callee[6])
 
 	control()->fault_causes = control()->fault_fast = control()->revoke_handler = 0;
 	vm_reset();
+	process_copies_drop();
 	site_exec();
 	v->mmap_top = STACK_TOP - STACK_SIZE - AEGIS_PAGE * 256;
 	v->stack_limit = STACK_TOP - STACK_SIZE;

@@ -69,6 +69,9 @@ wait_for(int64_t pid, uint32_t options, bool id, struct svc *call)
 
 		*call = (struct svc){.op = SVC_WAIT, .a = (uint64_t)pid, .b = options, .c = id};
 		result = svc_call(call);
+		/* Stopped and continued children have 0x7f there. */
+		if (result > 0 && !(options & LX_WNOWAIT) && (call->a & 0x7f) != 0x7f)
+			process_reaped(result);
 		if (result || (options & LX_WNOHANG))
 			return result;
 		result = process_block(seen, AEGIS_NEVER);

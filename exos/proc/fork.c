@@ -20,9 +20,15 @@
  * memory (regions, page entries, frames) is one for both.  The child leaves when it ends, or by exec, which
  * makes a space with a copy of the private state only: exec goes on there, the parent here.
  *
+ * The frames of the private copies stay with the parent, in the window: when it knows that the child has ended
+ * they serve the next one.  They are no other process's, because a child of the child gets copies too.  That is not
+ * so of the program's pages; and what is in an environment's area can be unbound nowhere.
+ *
  * 1. process()->lent is not NULL exactly while the service knows this environment under a child of
  *    vfork, or that child has become its only owner.
  * 2. A file of the parent's table has a reference for that table, so that what the child closes stays.
+ * 3. copy_frame[0 .. copies) of the core's state are held, and bound at the beginning of the window; a child has some
+ *    of them while copies_pid is its number.
  */
 #include "exos/core/priv.h"
 #include "exos/linux/errno.h"
@@ -31,17 +37,21 @@
 #define RW       (AEGIS_BIND_READ | AEGIS_BIND_WRITE)
 #define PINNED   (RW | AEGIS_BIND_GUARANTEED)
 #define MAPPINGS 64u
-/* Copies of area, private pages and hot ones: the rest of the window is for the heap. */
-#define STATE_PAGES (EXOS_AREA_PAGES + PROCESS_PAGES + CORE_STATE_PAGES + HOT_PAGES)
+/* Places of the window: for the private pages of a child, and for those of its area and of the program. */
+#define PASSING_PAGES (EXOS_AREA_PAGES + HOT_PAGES)
+#define PASSING_FIRST \
+	(EXOS_COPY_PAGES - 1 - PASSING_PAGES) /* the very last is that of a copy on write */
+#define OWN_PAGES   PASSING_FIRST
+#define STATE_PAGES (PROCESS_PAGES + CORE_STATE_PAGES)
 
 /* Pages of the child that are made of pages of the parent: as many as the window has. */
 struct copies {
-	uint32_t n;
-	uint32_t pfn[EXOS_COPY_PAGES];
-	uint64_t va[EXOS_COPY_PAGES];
-	uint32_t skip[EXOS_COPY_PAGES]; /* bytes at the start that do not matter */
-	uint32_t bytes[EXOS_COPY_PAGES];
-	uint32_t prot[EXOS_COPY_PAGES];
+	uint32_t first, n; /* place in the window of the first, and how many */
+	uint32_t pfn[OWN_PAGES];
+	uint64_t va[OWN_PAGES];
+	uint32_t skip[OWN_PAGES]; /* bytes at the start that do not matter */
+	uint32_t bytes[OWN_PAGES];
+	uint32_t prot[OWN_PAGES];
 };
 
 struct child {
@@ -50,7 +60,7 @@ struct child {
 	bool memory;  /* the program's memory too */
 	uint64_t rsp; /* its context */
 	struct core_binds *binds;
-	struct copies *copies;
+	struct copies *own, *passing;
 	uint32_t heap[EXOS_HEAP_PAGES];
 };
 
@@ -71,51 +81,99 @@ copy_add(struct copies *c, uint64_t va, uint32_t pages, uint32_t from, uint32_t 
 }
 
 static void *
-copy_at(uint32_t i)
+copy_at(const struct copies *c, uint32_t i)
 {
-	return (void *)(EXOS_COPY + i * AEGIS_PAGE);
+	return (void *)(EXOS_COPY + (c->first + i) * AEGIS_PAGE);
 }
 
-/* Frames for the copies, seen in the window. */
+/* Frames for the copies, seen in the window; `have` of them are there already. */
 static int
-copies_open(struct copies *c)
+copies_open(struct copies *c, uint32_t have)
 {
-	int err = core_frames_used(c->pfn, c->n);
+	uint32_t more = c->n - have;
+	int err = more ? core_frames_used(c->pfn + have, more) : 0;
 
 	if (err)
 		return err;
 	/* Guaranteed: a fault here could not be mended. */
-	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, c->pfn, c->n, PINNED);
-	for (uint32_t i = 0; i < c->n && !err; i++)
-		memcpy((uint8_t *)copy_at(i) + c->skip[i], (void *)(c->va[i] + c->skip[i]),
+	if (more)
+		err = core_bind(AEGIS_SELF, control()->space, (uint64_t)copy_at(c, have),
+				c->pfn + have, more, PINNED | AEGIS_BIND_KEY(EXOS_KEY));
+	if (err) {
+		core_unbind((uint64_t)copy_at(c, have), more);
+		core_frames_free(c->pfn + have, more);
+		return err;
+	}
+	for (uint32_t i = 0; i < c->n; i++)
+		memcpy((uint8_t *)copy_at(c, i) + c->skip[i], (void *)(c->va[i] + c->skip[i]),
 		       c->bytes[i]);
-	return err;
+	return 0;
 }
 
-/* The child gets them, and the window is free for others. */
+/* The child is to get them. */
 static int
-copies_close(struct child *c, int err)
+copies_give(const struct child *c, const struct copies *copies)
 {
-	struct copies *copies = c->copies;
+	int err = 0;
 
 	for (uint32_t i = 0; i < copies->n && !err; i++)
 		err = core_binds_add(c->binds, copies->va[i], copies->pfn[i], copies->prot[i], 0);
-	if (!err)
-		err = core_binds_flush(c->binds);
-	core_unbind(EXOS_COPY, copies->n);
-	core_frames_free(copies->pfn, copies->n);
-	copies->n = 0;
 	return err;
+}
+
+/* Those of the library stay in the window: with what is there already, and the rest for the next time. */
+static int
+own_open(struct copies *c)
+{
+	struct core_state *s = CORE_STATE;
+	uint32_t have = s->copies < c->n ? s->copies : c->n;
+	int err;
+
+	memcpy(c->pfn, s->copy_frame, have * sizeof(*c->pfn));
+	err = copies_open(c, have);
+	if (!err && c->n > s->copies) {
+		memcpy(s->copy_frame + have, c->pfn + have, (c->n - have) * sizeof(*c->pfn));
+		s->copies = c->n;
+	}
+	return err;
+}
+
+void
+process_copies_drop(void)
+{
+	struct core_state *s = CORE_STATE;
+
+	if (s->copies) {
+		core_unbind(EXOS_COPY, s->copies);
+		core_frames_free(s->copy_frame, s->copies);
+	}
+	s->copies = 0;
+	s->copies_pid = 0;
 }
 
 /* The frames of the first n copies, which are of pages of the heap. */
 static void
 heap_note(struct child *c, uint32_t n)
 {
-	const struct copies *copies = c->copies;
+	const struct copies *copies = c->own;
 
 	for (uint32_t i = 0; i < n; i++)
 		c->heap[(copies->va[i] - EXOS_HEAP) / AEGIS_PAGE] = copies->pfn[i];
+}
+
+/* What was gathered goes to the child, and no brother will have these frames. */
+static int
+heap_flush(struct child *c)
+{
+	struct copies *copies = c->own;
+	int err = own_open(copies);
+
+	heap_note(c, copies->n);
+	err = err ? err : copies_give(c, copies);
+	err = err ? err : core_binds_flush(c->binds);
+	process_copies_drop();
+	copies->n = 0;
+	return err;
 }
 
 /* The pages of the private heap that are in use, but for those that leave room for the state. */
@@ -123,21 +181,16 @@ static int
 heap_copy(struct child *c)
 {
 	const struct core_state *own = CORE_STATE;
-	struct copies *copies = c->copies;
 	int err = 0;
 
 	for (uint32_t i = 0; i < EXOS_HEAP_PAGES; i += 64) {
 		for (uint64_t map = own->heap_map[i / 64]; map && !err; map &= map - 1) {
 			uint32_t page = i + (uint32_t)__builtin_ctzl(map);
-			uint64_t at;
+			uint64_t at = EXOS_HEAP + page * AEGIS_PAGE;
 
-			if (copies->n == EXOS_COPY_PAGES - STATE_PAGES) {
-				err = copies_open(copies);
-				heap_note(c, copies->n);
-				err = copies_close(c, err);
-			}
-			at = EXOS_HEAP + page * AEGIS_PAGE;
-			copy_add(copies, at, 1, 0, (uint32_t)core_heap_used(at),
+			if (c->own->n == OWN_PAGES - STATE_PAGES)
+				err = heap_flush(c);
+			copy_add(c->own, at, 1, 0, (uint32_t)core_heap_used(at),
 				 PINNED | AEGIS_BIND_KEY(EXOS_KEY));
 		}
 	}
@@ -181,39 +234,70 @@ hot_tell(const struct copies *c, struct vm *child)
 	}
 }
 
-/* Area, private pages, and some of the program's; with what heap_copy left to do. */
+/* The private pages, with what heap_copy left to do; those that pass are copied already. */
 static int
 state_copy(struct child *c)
 {
 	const uint32_t key = PINNED | AEGIS_BIND_KEY(EXOS_KEY);
-	const uint32_t area = EXOS_AREA_PAGES * AEGIS_PAGE;
-	struct copies *copies = c->copies;
-	const uint32_t heap = copies->n; /* the first copies, of pages of the heap */
+	struct copies *own = c->own;
+	const uint32_t heap = own->n; /* the first copies, of pages of the heap */
+	struct core_state *state;
 	int err;
 
-	copy_add(copies, EXOS_AREA, 1, 0, offsetof(struct control, calls), PINNED);
-	copy_add(copies, EXOS_AREA + AEGIS_PAGE, EXOS_AREA_PAGES - 1,
-		 (uint32_t)(c->rsp - EXOS_AREA - AEGIS_PAGE), area - AEGIS_PAGE, PINNED);
-	copy_add(copies, EXOS_PRIVATE, PROCESS_PAGES, 0, offsetof(struct process, local_info), key);
-	copy_add(copies, (uint64_t)CORE_STATE, 1, 0, control()->xsave_size, key);
-	copy_add(copies, (uint64_t)CORE_STATE + AEGIS_PAGE, CORE_STATE_PAGES - 1, 0,
-		 sizeof(struct core_state) - AEGIS_PAGE, key);
+	copy_add(own, EXOS_PRIVATE, PROCESS_PAGES, 0, offsetof(struct process, local_info), key);
+	copy_add(own, (uint64_t)CORE_STATE, 1, 0, control()->xsave_size, key);
+	copy_add(own, (uint64_t)CORE_STATE + AEGIS_PAGE, CORE_STATE_PAGES - 1, 0,
+		 offsetof(struct core_state, copy_frame) - AEGIS_PAGE, key);
+	err = own_open(own);
+	if (err)
+		return err;
+	heap_note(c, heap);
+	/* Two pages of the child that follow each other do so in the window too. */
+	state = copy_at(own, heap + PROCESS_PAGES);
+	state->spares = state->copies = 0;
+	state->copies_pid = 0;
+	state->service_busy = 0;
+	memcpy(state->heap_frames, c->heap, sizeof(c->heap));
 	if (c->memory)
-		hot_copy(copies);
-	err = copies_open(copies);
-	if (!err) {
-		struct process *process = copy_at(heap + EXOS_AREA_PAGES);
-		struct core_state *state = copy_at(heap + EXOS_AREA_PAGES + PROCESS_PAGES);
+		hot_tell(c->passing, &((struct process *)copy_at(own, heap))->vm);
+	return copies_give(c, own);
+}
 
-		heap_note(c, heap);
-		control_change(c, copy_at(heap));
-		state->spares = 0;
-		state->service_busy = 0;
-		memcpy(state->heap_frames, c->heap, sizeof(c->heap));
-		if (c->memory)
-			hot_tell(copies, &process->vm);
-	}
-	return copies_close(c, err);
+/* Area, and pages of the program. */
+static int
+passing_copy(struct child *c)
+{
+	const uint32_t area = EXOS_AREA_PAGES * AEGIS_PAGE;
+	struct copies *passing = c->passing;
+	int err;
+
+	copy_add(passing, EXOS_AREA, 1, 0, offsetof(struct control, calls), PINNED);
+	copy_add(passing, EXOS_AREA + AEGIS_PAGE, EXOS_AREA_PAGES - 1,
+		 (uint32_t)(c->rsp - EXOS_AREA - AEGIS_PAGE), area - AEGIS_PAGE, PINNED);
+	if (c->memory)
+		hot_copy(passing);
+	err = copies_open(passing, 0);
+	if (!err)
+		control_change(c, copy_at(passing, 0));
+	return err;
+}
+
+/* Everything that is copied; when the child has it, what passes leaves the window. */
+static int
+copies_make(struct child *c)
+{
+	struct copies *passing = c->passing;
+	int err = passing_copy(c);
+
+	if (err)
+		return err;
+	err = heap_copy(c);
+	err = err ? err : state_copy(c);
+	err = err ? err : copies_give(c, passing);
+	err = err ? err : core_binds_flush(c->binds);
+	core_unbind((uint64_t)copy_at(passing, 0), passing->n);
+	core_frames_free(passing->pfn, passing->n);
+	return err;
 }
 
 static int
@@ -256,25 +340,39 @@ static int64_t
 child_make(void *arg, uint64_t rsp)
 {
 	struct core_binds binds;
-	struct copies copies;
+	struct copies own, passing;
 	struct child *c = arg;
 	int err;
 
 	core_binds_new(&binds, c->cap, c->space, EXOS_BASE);
-	copies.n = 0;
+	own.n = own.first = passing.n = 0;
+	passing.first = PASSING_FIRST;
 	c->binds = &binds;
-	c->copies = &copies;
+	c->own = &own;
+	c->passing = &passing;
 	c->rsp = rsp;
+	/* What the last child has is not for this one. */
+	if (CORE_STATE->copies_pid)
+		process_copies_drop();
 	err = c->memory ? vm_fork(&binds) : 0;
 	if (!err)
 		err = files_bind(c);
 	if (!err)
-		err = heap_copy(c);
-	if (!err)
-		err = state_copy(c);
+		err = copies_make(c);
 	if (!err)
 		err = child_set_up(c);
+	if (err)
+		process_copies_drop();
+	else
+		CORE_STATE->copies_pid = c->pid;
 	return err;
+}
+
+void
+process_reaped(int64_t pid)
+{
+	if (CORE_STATE->copies_pid == pid)
+		CORE_STATE->copies_pid = 0;
 }
 
 /* First steps of the child: what it has of its own. */
@@ -294,10 +392,11 @@ child_begin(uint64_t clear_tid)
 
 /* The environment and space that `call` was answered are filled from the context here. */
 static int64_t
-child_fill(const struct svc *call, bool memory)
+child_fill(const struct svc *call, int64_t pid, bool memory)
 {
 	struct child c;
 
+	c.pid = (int32_t)pid;
 	c.env = (uint32_t)call->a;
 	c.space = (uint32_t)call->b;
 	c.cpu = (uint32_t)call->c;
@@ -319,7 +418,7 @@ process_fork(uint32_t flags, uint64_t clear_tid)
 	pid = svc_call(&call);
 	if (pid < 0)
 		return pid;
-	result = child_fill(&call, true);
+	result = child_fill(&call, pid, true);
 	if (result == CORE_CHILD) {
 		child_begin(clear_tid);
 		return 0;
@@ -469,7 +568,7 @@ process_detach(void (*drop)(void *arg), void *arg)
 	}
 	if (result)
 		return (int)result;
-	result = child_fill(&call, false);
+	result = child_fill(&call, process()->lent->pid, false);
 	if (result == CORE_CHILD) {
 		aegis_pct_bind(EXOS_CAP_SERVICE, MAIL->service_env, EXOS_GATE_SERVICE);
 		vm_forget();

@@ -91,6 +91,10 @@ int64_t process_vfork(uint64_t clear_tid);
 /* A child of vfork calls exec: 0 in a space of its own that has no program; here only the parent goes on,
  * and drop(arg) undoes what exec has. */
 int process_detach(void (*drop)(void *arg), void *arg);
+/* A child has ended, and its memory is free. */
+void process_reaped(int64_t pid);
+/* Gives back the frames that are kept for the next child. */
+void process_copies_drop(void);
 void process_lent_exit(void); /* a child of vfork has ended: does not return */
 
 /* ---- exit.c ---- */

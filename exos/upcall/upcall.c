@@ -194,7 +194,9 @@ revocation_answer(void)
 		keys_set(0);
 	}
 	if (given < want)
-		vm_give(want - given);
+		given += vm_give(want - given);
+	if (given < want)
+		process_copies_drop();
 }
 
 void

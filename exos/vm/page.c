@@ -289,18 +289,19 @@ hot_tell(uint64_t va)
 static int
 copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
 {
+	const uint64_t window = EXOS_COPY + (EXOS_COPY_PAGES - 1) * PAGE;
 	uint32_t from = from_entry & PAGE_PFN, pfn;
 	int err = core_frames_used(&pfn, 1);
 
 	if (err)
 		return err;
-	err = core_bind(AEGIS_SELF, control()->space, EXOS_COPY, &pfn, 1,
+	err = core_bind(AEGIS_SELF, control()->space, window, &pfn, 1,
 			AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED);
 	if (!err) {
-		memcpy((void *)EXOS_COPY, (void *)va, PAGE);
+		memcpy((void *)window, (void *)va, PAGE);
 		err = page_set(va, pfn, 0, page_prot(r, 0));
 	}
-	core_unbind(EXOS_COPY, 1);
+	core_unbind(window, 1);
 	if (err) {
 		core_frames_free(&pfn, 1);
 	} else if (!(from_entry & PAGE_FILE)) {

@@ -68,6 +68,62 @@ look(const char *when)
 	       maps_right());
 }
 
+static int value;
+
+/* What a child that ended has left is its parent's, and not that of its own children. */
+static void
+generations(void)
+{
+	int go[2], done[2], status;
+	char c = 0;
+	pid_t pid, second = 0;
+
+	fflush(stdout);
+	if (pipe(go) || pipe(done))
+		exit(1);
+	pid = fork();
+	if (!pid) {
+		value = 1;
+		if (!fork()) {
+			close(done[0]);
+			if (read(go[0], &c, 1) != 1)
+				exit(2);
+			printf("grandchild: value %d, byte %d, %d files, %d mappings\n", value, c,
+			       files_open(), maps_right());
+			exit(0);
+		}
+		_exit(value);
+	}
+	waitpid(pid, &status, 0);
+	for (int i = 0; i < 3; i++) {
+		pid = fork();
+		if (!pid) {
+			value = 10 + i;
+			for (int k = 0; k < MAPS; k++) {
+				if (map[k])
+					*(int *)(map[k] + PAGE) = -1;
+			}
+			_exit(value);
+		}
+		/* The last two are there at the same time. */
+		if (i == 1) {
+			second = pid;
+		} else {
+			waitpid(pid, &status, 0);
+			printf("child: status %d\n", WEXITSTATUS(status));
+		}
+	}
+	fflush(stdout);
+	waitpid(second, &status, 0);
+	close(done[1]);
+	if (write(go[1], "\7", 1) != 1 || read(done[0], &c, 1) != 0)
+		exit(1);
+	printf("parent: value %d, %d files, %d mappings\n", value, files_open(), maps_right());
+	close(go[0]);
+	close(go[1]);
+	close(done[0]);
+}
+
 int
 main(void)
 {
@@ -86,6 +142,7 @@ main(void)
 		*(int *)(map[i] + PAGE) = i;
 	}
 	look("many");
+	generations();
 	for (int i = 0; i < MAPS; i++) {
 		if (i % 50) {
 			munmap(map[i], 3 * PAGE);
@@ -97,5 +154,6 @@ main(void)
 			close(i);
 	}
 	look("fewer");
+	generations();
 	return 0;
 }
