@@ -339,8 +339,10 @@ void
 cap_release(struct env *e)
 {
 	lock_acquire(&node_lock);
-	for (uint32_t i = 0; i < AEGIS_CAP_SLOTS; i++)
-		_slot_empty(&e->caps[i]);
+	for (struct cap *slot = e->caps; slot < e->caps + AEGIS_CAP_SLOTS; slot++) {
+		if (slot->word)
+			_slot_empty(slot);
+	}
 	lock_release(&node_lock);
 }
 

@@ -17,8 +17,6 @@ struct fork {
 	struct core_binds *child;
 	struct aegis_bind lost[LOST_MAX]; /* ranges of the parent that lose write access */
 	uint32_t lost_count;
-	struct aegis_bind run; /* of the child, not yet added; pfn 0: none */
-	uint32_t more;
 };
 
 static int
@@ -43,16 +41,6 @@ lost_add(struct fork *f, uint64_t va, uint32_t prot)
 	if (f->lost_count == LOST_MAX)
 		err = lost_flush(f);
 	f->lost[f->lost_count++] = (struct aegis_bind){va, 1, prot};
-	return err;
-}
-
-static int
-run_flush(struct fork *f)
-{
-	int err = f->run.pfn ? core_binds_add(f->child, f->run.va, f->run.pfn, f->run.prot, f->more)
-			     : 0;
-
-	f->run.pfn = 0;
 	return err;
 }
 
@@ -98,23 +86,6 @@ hot_take(struct hot_map *map, const struct region *r, uint64_t va, const uint32_
 	}
 }
 
-/* n pages and frames more. */
-static int
-run_add(struct fork *f, uint64_t va, uint32_t pfn, uint32_t prot, uint32_t n)
-{
-	int err;
-
-	if (f->run.pfn && f->run.pfn + f->more + 1 == pfn && f->run.prot == prot &&
-	    f->run.va + (f->more + 1) * PAGE == va && f->more + n < AEGIS_RUN_MAX) {
-		f->more += n;
-		return 0;
-	}
-	err = run_flush(f);
-	f->run = (struct aegis_bind){va, pfn, prot};
-	f->more = n - 1;
-	return err;
-}
-
 /* Entries of one chunk, for the pages from va on. */
 static int
 entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entry, uint32_t n)
@@ -141,7 +112,8 @@ entries_fork(struct fork *f, const struct region *r, uint64_t va, uint32_t *entr
 			while (i + run < n && entry[i + run] == e + run && !hot_in(&hot, i + run))
 				run++;
 		}
-		err = err ? err : run_add(f, va + i * PAGE, e & PAGE_PFN, prot, run);
+		err = err ? err
+			  : core_binds_add(f->child, va + i * PAGE, e & PAGE_PFN, prot, run - 1);
 	}
 	return err;
 }
@@ -174,7 +146,7 @@ vm_fork(struct core_binds *child)
 	int err = 0, lost;
 
 	f.child = child;
-	f.lost_count = f.run.pfn = 0;
+	f.lost_count = 0;
 	for (uint32_t i = 0; i < SVC_HOT; i++) {
 		if (MAIL->hot[i])
 			hot_note(v, MAIL->hot[i]);
@@ -185,7 +157,7 @@ vm_fork(struct core_binds *child)
 		err = region_fork(&f, &v->regions[i]);
 	/* Whatever happened: what is marked for copying is not writable. */
 	lost = lost_flush(&f);
-	return err ? err : lost ? lost : run_flush(&f);
+	return err ? err : lost;
 }
 
 void
