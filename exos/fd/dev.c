@@ -22,13 +22,13 @@ struct random_state {
 	uint32_t reserved;
 };
 
-static uint32_t
+static inline uint32_t
 rotate(uint32_t x, unsigned n)
 {
 	return x << n | x >> (32 - n);
 }
 
-static void
+static inline void
 quarter(uint32_t *x, unsigned a, unsigned b, unsigned c, unsigned d)
 {
 	x[a] += x[b];

@@ -187,28 +187,43 @@ entry_drop(struct fs *fs, struct fs_inode *inode, uint64_t index, uint32_t entry
 		fs_frame_give(fs, entry_pfn(entry));
 }
 
+/* Drops the entries of a leaf from slot on, of which first is the index, up to `to`. */
+static void
+leaf_cut(struct fs *fs, struct fs_inode *inode, struct fs_tnode *node, unsigned slot,
+	 uint64_t first, uint64_t to)
+{
+	unsigned end =
+		to - first < FS_LEAF_SLOTS - slot ? slot + (unsigned)(to - first) : FS_LEAF_SLOTS;
+
+	for (unsigned i = slot; node->used; i++) {
+		uint32_t entry;
+
+		while (i < end && !node->entry[i])
+			i++;
+		if (i == end)
+			break;
+		entry = node->entry[i];
+		leaf_set(fs, &inode->pages, node, i, 0);
+		entry_drop(fs, inode, first + (i - slot), entry);
+	}
+}
+
 /* Drops the entries of this subtree, whose first index is base, that are in [from, to). */
 static void
 node_cut(struct fs *fs, struct fs_inode *inode, struct fs_tnode *node, unsigned level,
 	 uint64_t base, uint64_t from, uint64_t to)
 {
 	uint64_t span = 1ull << level_shift(level);
-	unsigned slots = level ? FS_NODE_SLOTS : FS_LEAF_SLOTS;
+	unsigned slot = from > base ? (unsigned)((from - base) >> level_shift(level)) : 0;
 
-	for (unsigned slot = from > base ? (unsigned)((from - base) >> level_shift(level)) : 0;
-	     slot < slots && node->used; slot++) {
+	if (!level && base + slot < to)
+		leaf_cut(fs, inode, node, slot, base + slot, to);
+	for (; level && slot < FS_NODE_SLOTS && node->used; slot++) {
 		uint64_t first = base + slot * span;
 
 		if (first >= to)
 			break;
-		if (!level) {
-			uint32_t entry = node->entry[slot];
-
-			if (entry) {
-				leaf_set(fs, &inode->pages, node, slot, 0);
-				entry_drop(fs, inode, first, entry);
-			}
-		} else if (node->child[slot]) {
+		if (node->child[slot]) {
 			node_cut(fs, inode, node->child[slot], level - 1, first, from, to);
 			if (!node->child[slot]->used) {
 				mem_free(fs, node->child[slot], sizeof(*node));
