@@ -227,6 +227,7 @@ _slot_empty(struct cap *slot)
 	if (!node)
 		return;
 	_slot_write(slot, 0, 0, 0);
+	atomic_fetch_add(&gate_epoch, 1); /* a yield may have gone by it */
 	if (nodes[node].generation == generation && --nodes[node].caps == 0)
 		node_settle(node);
 }

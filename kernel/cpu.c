@@ -714,8 +714,11 @@ sys_yield(uint32_t cap, uint32_t env)
 		target->cpu = machine_cpu();
 		/* It may be about to sleep. */
 		__atomic_add_fetch(&target->page->events, 1, __ATOMIC_SEQ_CST);
-		self->yields[env % YIELDS] =
-			(struct yield_way){epoch, self->caps[cap].word, target->lock, target, env};
+		self->yields.epoch[env % YIELDS] = epoch;
+		self->yields.by[env % YIELDS].cap = cap;
+		self->yields.by[env % YIELDS].env = env;
+		self->yields.lock[env % YIELDS] = target->lock;
+		self->yields.target[env % YIELDS] = target;
 		env_unlock(target);
 	}
 	env_lock(self->number, 0);

@@ -147,7 +147,7 @@ env_make(const uint32_t pfns[3], uint32_t number, uint32_t guard, uint32_t accou
 	for (uint32_t i = 0; i < AEGIS_GATES; i++)
 		e->ways[i].lock = &env_locks[0]; /* nobody's, so that it never has a door */
 	for (uint32_t i = 0; i < YIELDS; i++)
-		e->yields[i].lock = &env_locks[0];
+		e->yields.lock[i] = &env_locks[0];
 	return e;
 }
 

@@ -320,12 +320,14 @@ struct env {
 		struct env *target;
 		uint64_t unused;
 	} ways[AEGIS_GATES];
-	struct yield_way {
-		uint64_t epoch, cap; /* the slot's word */
-		struct lock *lock;
-		struct env *target;
-		uint64_t env;
-	} yields[YIELDS]; /* the same for yields, by the number's last bits */
+	struct {
+		uint64_t epoch[YIELDS];
+		struct {
+			uint32_t cap, env; /* a slot, that opened it */
+		} by[YIELDS];
+		struct lock *lock[YIELDS];
+		struct env *target[YIELDS];
+	} yields; /* the same for yields, by the number's last bits */
 	struct cap caps[AEGIS_CAP_SLOTS];
 	uint64_t used; /* TSC; of who runs: less the time at which it began */
 	/* For C only. */

@@ -161,10 +161,12 @@ syscall_entry:
 	je	pct_call_fast
 	cmpl	$CALL_PCT+2, %eax
 	je	pct_return_fast
+	cmpl	$CALL_YIELD, %eax
+	je	yield_fast
 	cmpl	$CALL_PCT+1, %eax
 	je	pct_send_fast
 	cmpl	$CALL_BASE, %eax
-	jne	syscall_other
+	jne	syscall_c
 	movq	%gs:PERCPU_LOCAL, %rax
 	incl	ENV_CALLS(%rax)
 	movq	FAST_AREA(%rax), %rax
@@ -177,10 +179,6 @@ null_pending:
 	movq	%gs:PERCPU_LOCAL, %rax
 	decl	ENV_CALLS(%rax)		/* it is counted below */
 	movl	$CALL_BASE, %eax
-	jmp	syscall_c
-syscall_other:
-	cmpl	$CALL_YIELD, %eax
-	je	yield_fast
 	.globl	syscall_c
 syscall_c:
 	movq	%rsp, %gs:PERCPU_USER_RSP

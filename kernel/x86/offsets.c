@@ -18,7 +18,6 @@ offsets(void)
 	MEMBERS(PERCPU, struct percpu);
 	MEMBERS(FAST, struct upcall_fast);
 	MEMBERS(ENV, struct env);
-	MEMBERS(YIELD, struct yield_way);
 	MEMBERS(WAY, struct way);
 	MEMBERS(SPACE, struct space);
 	MEMBERS(FRAME, struct aegis_frame);
@@ -37,7 +36,11 @@ offsets(void)
 	OFFSET(ENV_HANDLERS_GS, struct env, setup.gs_base);
 	OFFSET(ENV_SETUP_CPU, struct env, setup.cpu);
 	OFFSET(ENV_BEGIN_ENTRY, struct env, setup.begin_entry);
-	VALUE(YIELD_SIZE, sizeof(struct yield_way));
+	OFFSET(WAYS_EPOCH, struct env, yields.epoch);
+	OFFSET(WAYS_CAP, struct env, yields.by[0].cap);
+	OFFSET(WAYS_ENV, struct env, yields.by[0].env);
+	OFFSET(WAYS_LOCK, struct env, yields.lock);
+	OFFSET(WAYS_TARGET, struct env, yields.target);
 	VALUE(YIELD_MASK, YIELDS - 1);
 	VALUE(DOOR_GIVEN, ODD_GIVEN << 16);
 	VALUE(ODD_GIVEN, ODD_GIVEN);
@@ -55,5 +58,4 @@ offsets(void)
 	VALUE(CALL_PCT, AEGIS_CALL_BASE + AEGIS_CALL_pct_call); /* call, send, return */
 	VALUE(CALL_GATES, AEGIS_GATES);
 	VALUE(CALL_YIELD, AEGIS_CALL_BASE + AEGIS_CALL_yield);
-	VALUE(CAP_SLOTS, AEGIS_CAP_SLOTS);
 }

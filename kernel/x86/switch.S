@@ -200,52 +200,47 @@ pct_return_fast:
 /* ---- a yield to a name, the short way (cpu.c, invariant 6) ---- */
 
 /*
- * The way of the yield, at r10, leads to whom the capability's slot opened; the epoch tells whether it still
- * does.  Nothing is clobbered that C must have: a call leaves only what a function keeps.
+ * The way of the yield leads to whom the capability's slot opened; the epoch tells whether it still does, because it
+ * changes when a slot becomes empty.  Nothing is clobbered that C must have: a call leaves only what a function keeps.
  */
+#define WAY(field) field(%r8,%r10,8)
 yield_fast:
 	movq	%gs:PERCPU_LOCAL, %r8
 	testl	$~DOOR_GIVEN, ENV_DOOR(%r8)
 	jnz	syscall_c
-	movl	%edi, %r9d
-	cmpl	$CAP_SLOTS, %r9d
-	jae	syscall_c
 	movl	%esi, %r10d
 	andl	$YIELD_MASK, %r10d
-	imull	$YIELD_SIZE, %r10d, %r10d
-	leaq	ENV_YIELDS(%r8,%r10), %r10
-	movq	ENV_CAPS(%r8,%r9,8), %r9
-	cmpq	YIELD_CAP(%r10), %r9
+	cmpl	%edi, WAY(WAYS_CAP)
 	jne	syscall_c
-	cmpl	YIELD_ENV(%r10), %esi
+	cmpl	%esi, WAY(WAYS_ENV)
 	jne	syscall_c
-	movq	%rcx, %gs:PERCPU_USER_RIP
 	movl	%gs:PERCPU_LOCK, %edx
-	movq	YIELD_TARGET(%r10), %rcx
-	cmpq	%rcx, %gs:PERCPU_SENDER
+	movq	WAY(WAYS_TARGET), %rax
+	cmpq	%rax, %gs:PERCPU_SENDER
 	je	yield_back
 
 	/* To one who is READY, whose lock is at r9; from whose is at rcx, if that is to be READY. */
-	movq	YIELD_LOCK(%r10), %r9
+	movq	WAY(WAYS_LOCK), %r9
 	movl	$LOCK_READY, %eax
 	lock cmpxchgl %edx, (%r9)
 	jne	yield_c
 	movq	gate_epoch, %rax
-	cmpq	YIELD_EPOCH(%r10), %rax
+	cmpq	WAY(WAYS_EPOCH), %rax
 	jne	yield_unlock
-	movq	%rcx, %r10
+	movq	WAY(WAYS_TARGET), %r10
 	movq	ENV_STAMP(%r8), %rax
 	cmpq	ENV_STAMP(%r10), %rax
 	jne	yield_unlock
-	leaq	ENV_RIP(%r8), %rcx	/* a word without a meaning now */
 	testb	$ODD_GIVEN, ENV_ODD(%r8)	/* `killed` may have come meanwhile */
 	jnz	1f
+	leaq	ENV_RIP(%r8), %rcx	/* a word without a meaning now */
 	movq	%r8, %gs:PERCPU_SENDER
 	jmp	2f
-1:	movq	ENV_LOCK(%r8), %rcx
+1:	movq	%rcx, %gs:PERCPU_USER_RIP
+	movq	ENV_LOCK(%r8), %rcx
 	xorl	%eax, %eax
 	lock cmpxchgl %edx, (%rcx)
-	jne	yield_unlock
+	jne	yield_rip
 	movl	$STATE_READY, ENV_STATE(%r8)
 	movb	$0, ENV_ODD(%r8)	/* and not `killed`, which others write */
 2:	movl	$STATE_RUNNING, ENV_STATE(%r10)
@@ -276,32 +271,29 @@ yield_go:
 	movq	%gs:PERCPU_COUNTERS, %rax
 	incq	directed_yields(%rax)
 
-	/* r10 begins, as by _env_go. */
+	/* r10 begins, as by _env_go.  RDPKRU leaves edx 0. */
 	xorl	%ecx, %ecx
 	PATCHED	rdpkru, pkru_sites
 	cmpl	FAST_PKRU(%r10), %eax
 	je	1f
 	movl	FAST_PKRU(%r10), %eax
 	PATCHED	wrpkru, pkru_sites
-1:	movl	$-1, %eax
-	movl	%eax, %edx
+1:	movl	$-1, %eax		/* no feature that is on is above it */
 	xrstor64 vector_initial(%rip)
 	xorl	%eax, %eax
-	movl	%ds, %ecx
-	movl	%es, %edx
-	orl	%edx, %ecx
-	movl	%fs, %edx
-	orl	%edx, %ecx
-	movl	%gs, %edx
-	orl	%edx, %ecx
-	jnz	3f
+	movw	%ds, %gs:PERCPU_SCRATCH
+	movw	%es, %gs:PERCPU_SCRATCH+2
+	movw	%fs, %gs:PERCPU_SCRATCH+4
+	movw	%gs, %gs:PERCPU_SCRATCH+6
+	cmpq	%rax, %gs:PERCPU_SCRATCH
+	jne	3f
 2:	wrfsbase %rax
 	swapgs
 	movq	ENV_HANDLERS_GS(%r10), %rcx
 	wrgsbase %rcx
 	movq	ENV_BEGIN_ENTRY(%r10), %rcx
 	movl	$0x202, %r11d		/* MACHINE_FLAGS_USER */
-	.irp	r, ebx, edx, esi, edi, ebp, esp, r8d, r9d, r10d, r12d, r13d, r14d, r15d
+	.irp	r, ebx, esi, edi, ebp, esp, r8d, r9d, r10d, r12d, r13d, r14d, r15d
 	xorl	%\r, %\r
 	.endr
 	sysretq
@@ -309,31 +301,33 @@ yield_go:
 3:	movl	%eax, %ds
 	movl	%eax, %es
 	movl	%eax, %fs
-	rdgsbase %rdx
+	rdgsbase %rcx
 	movl	%eax, %gs
-	wrgsbase %rdx
+	wrgsbase %rcx
 	jmp	2b
 
-	/* Back to the first, at rcx, who has been RUNNING all the time. */
+	/* Back to the first, at rax, who has been RUNNING all the time. */
 yield_back:
 	movq	gate_epoch, %rax
-	cmpq	YIELD_EPOCH(%r10), %rax
+	cmpq	WAY(WAYS_EPOCH), %rax
 	jne	yield_c
-	movq	%rcx, %r10
-	movq	ENV_LOCK(%r8), %rcx
+	movq	ENV_LOCK(%r8), %r9
 	xorl	%eax, %eax
-	lock cmpxchgl %edx, (%rcx)
+	lock cmpxchgl %edx, (%r9)
 	jne	yield_c
+	movq	WAY(WAYS_TARGET), %r10
 	movl	$STATE_READY, ENV_STATE(%r8)
 	movb	$0, ENV_ODD(%r8)
 	movq	$0, %gs:PERCPU_SENDER
+	movq	%r9, %rcx
 	leaq	ENV_RIP(%r8), %r9
 	jmp	yield_go
 
+yield_rip:
+	movq	%gs:PERCPU_USER_RIP, %rcx
 yield_unlock:
 	movl	$LOCK_READY, (%r9)
 yield_c:
-	movq	%gs:PERCPU_USER_RIP, %rcx
 	movl	$CALL_YIELD, %eax
 	jmp	syscall_c
 
