@@ -17,9 +17,11 @@
 SAME(head);
 SAME(write_lock);
 SAME(write_open);
+SAME(write_alone);
 SAME(tail);
 SAME(read_lock);
 SAME(read_open);
+SAME(read_alone);
 SAME(readers_waiting);
 SAME(writers_waiting);
 
@@ -30,7 +32,7 @@ api_pipe_map(struct call *call)
 	struct exos_pipe out = {
 		.size = sizeof(out),
 		.env = control()->env,
-		.waiter = ring_waiter(control()->env, control()->home_cpu),
+		.waiter = control()->waiter,
 	};
 	void *shared, *data;
 	uint32_t size;
@@ -56,8 +58,7 @@ exos_wake_soon(uint32_t waiter)
 	uint32_t env = ring_waiter_env(waiter), none = 0;
 	struct control *c = control();
 
-	if (env - 1 < AEGIS_ENVS - 1 && ring_waiter_cpu(waiter) == c->home_cpu &&
-	    ENVPAGE->cpu == c->home_cpu &&
+	if (ring_waiter_cpu(waiter) == ENVPAGE->cpu && env < AEGIS_ENVS &&
 	    __atomic_compare_exchange_n(&c->soon, &none, env, false, __ATOMIC_RELAXED,
 					__ATOMIC_RELAXED))
 		return;

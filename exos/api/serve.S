@@ -5,8 +5,9 @@
  * 1. core_serve_entry is entered by the kernel with the message in registers, on the program's stack
  *    for calls, upcalls deferred, the upcall stack empty.  Only rcx and r11 may be changed.
  * 2. A program that gives the processor away by a call of its own needs no more saved than a function
- *    keeps: FS base, MXCSR and x87 control word, r15 r14 r13 r12 rbp rbx, return address, from light_rsp
- *    upwards on its own stack.  light_rsp is not 0 only while it is away.
+ *    keeps: FS base, r15 r14 r13 r12 rbp rbx, return address, from light_rsp upwards on its own stack, and below,
+ *    where no signal's frame comes, MXCSR and x87 control word.  light_rsp is not 0 only while it is away,
+ *    with upcalls put off, and nothing between its store and the call that leaves needs the library.
  */
 #include "exos/core/control_asm.h"
 #include "api_asm.h"
@@ -61,11 +62,10 @@ core_serve_entry:
 	pushq	%r13
 	pushq	%r14
 	pushq	%r15
-	subq	$8, %rsp
-	stmxcsr	(%rsp)
-	fnstcw	4(%rsp)
 	rdfsbase %rax
 	pushq	%rax
+	stmxcsr	-8(%rsp)
+	fnstcw	-4(%rsp)
 	movl	$1, %gs:CONTROL_DEFER
 	movq	%rsp, %gs:CONTROL_LIGHT
 .endm
@@ -73,7 +73,7 @@ core_serve_entry:
 /* The processor was not left: rax is why. */
 .macro LIGHT_DROP
 	movq	$0, %gs:CONTROL_LIGHT
-	addq	$64, %rsp
+	addq	$56, %rsp
 .endm
 
 /* What is pending is told now; eax survives. */
@@ -91,28 +91,19 @@ core_serve_entry:
 	.globl	core_light_begin
 	.hidden	core_light_begin
 core_light_begin:
+	ldmxcsr	-8(%rsp)
+	fldcw	-4(%rsp)
 	movq	$0, %gs:CONTROL_LIGHT
-	popq	%rax
-	wrfsbase %rax
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
-	addq	$8, %rsp
+	popq	%rcx
+	wrfsbase %rcx
 	popq	%r15
 	popq	%r14
 	popq	%r13
 	popq	%r12
 	popq	%rbp
 	popq	%rbx
-	cmpl	$0, %gs:CONTROL_KEYS
-	jne	2f
-1:	DEFER_END
-	xorl	%eax, %eax
-	ret
-2:	movl	$PKRU_PROGRAM, %eax
-	xorl	%ecx, %ecx
-	xorl	%edx, %edx
-	wrpkru
-	jmp	1b
+	DEFER_END
+	ret				/* rax is 0, as the kernel left it */
 
 /* int64_t exos_send(uint32_t gate, const struct exos_msg *msg) */
 	.globl	exos_send
@@ -137,12 +128,12 @@ exos_send:
 	shlq	$32, %rax
 	orq	$AEGIS_BASE + 30, %rax
 	syscall
-	movq	16(%rsp), %r15
-	movq	24(%rsp), %r14
-	movq	32(%rsp), %r13
-	movq	40(%rsp), %r12
-	movq	48(%rsp), %rbp
-	movq	56(%rsp), %rbx
+	movq	8(%rsp), %r15
+	movq	16(%rsp), %r14
+	movq	24(%rsp), %r13
+	movq	32(%rsp), %r12
+	movq	40(%rsp), %rbp
+	movq	48(%rsp), %rbx
 	LIGHT_DROP
 	DEFER_END
 	movq	%rax, %rdi
@@ -210,24 +201,28 @@ exos_sleep:
 	.globl	exos_hand
 	.type	exos_hand, @function
 exos_hand:
-	movl	%gs:CONTROL_SOON, %eax
-	movq	$-1, %rsi
-	testl	%eax, %eax
-	jz	exos_sleep
+	movl	%gs:CONTROL_SOON, %esi
+	testl	%esi, %esi
+	jz	1f
+	LIGHT_SAVE
+	movl	%esi, %ebx
 	movl	$0, %gs:CONTROL_SOON
-	pushq	%rax
-	movl	%eax, %edi
-	call	yield_to
-	popq	%rdi
-	testl	%eax, %eax
-	jnz	1f
-	ret
-1:	pushq	%rdi
+	movl	$1, %edi		/* EXOS_CAP_DOMAIN */
+	movl	$AEGIS_BASE + 25, %eax
+	syscall
+	movl	%ebx, %edi
+	movq	48(%rsp), %rbx
+	LIGHT_DROP
+	pushq	%rdi
+	DEFER_END
+	movq	(%rsp), %rdi
 	call	exos_wake
 	popq	%rdi
 	call	exos_yield
 	xorl	%eax, %eax
 	ret
+1:	movq	$-1, %rsi
+	jmp	exos_sleep
 	.size	exos_hand, . - exos_hand
 
 /* int64_t exos_wake(uint32_t env) */

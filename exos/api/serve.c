@@ -163,7 +163,7 @@ void
 api_exec(void)
 {
 	struct control *c = api_own();
-	bool served = c->serve_entry != 0 || c->setup_flags != AEGIS_SETUP_EXTRA;
+	bool served = c->serve_entry != 0 || c->setup_flags != AEGIS_SETUP_EXTRA || c->keys;
 
 	c->serve_entry = 0;
 	c->setup_flags = AEGIS_SETUP_EXTRA;

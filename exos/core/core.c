@@ -12,6 +12,7 @@
  */
 #include "priv.h"
 #include "control_asm.h"
+#include "../ipc/ring.h"
 #include "../linux/errno.h"
 
 _Static_assert(offsetof(struct control, area.defer) == CONTROL_DEFER, "assembly");
@@ -21,6 +22,7 @@ _Static_assert(offsetof(struct control, resume_rsp) == CONTROL_RESUME, "assembly
 _Static_assert(offsetof(struct control, process) == CONTROL_PROCESS, "assembly");
 _Static_assert(offsetof(struct control, stack_top) == CONTROL_STACK, "assembly");
 _Static_assert(offsetof(struct control, xsave_mask) == CONTROL_XMASK, "assembly");
+_Static_assert(offsetof(struct control, waiter) == CONTROL_WAITER, "assembly");
 _Static_assert(offsetof(struct control, xsave_size) == CONTROL_XSIZE, "assembly");
 _Static_assert(offsetof(struct control, target) == CONTROL_TARGET, "assembly");
 _Static_assert(offsetof(struct control, flags_at) == CONTROL_FLAGS_AT, "assembly");
@@ -34,7 +36,10 @@ _Static_assert(offsetof(struct control, light_rsp) == CONTROL_LIGHT, "assembly")
 _Static_assert(offsetof(struct control, fault_handler) == CONTROL_FAULT, "assembly");
 _Static_assert(offsetof(struct control, fault_fast) == CONTROL_FAST, "assembly");
 _Static_assert(offsetof(struct control, soon) == CONTROL_SOON, "assembly");
-_Static_assert(CORE_STATE_AT == VECTOR_AREA && !offsetof(struct core_state, vector), "assembly");
+_Static_assert(CORE_STATE_AT == EXOS_AREA + VECTOR_AREA && !offsetof(struct core_state, vector),
+	       "assembly");
+_Static_assert(EXOS_ENVPAGE + offsetof(struct aegis_env_page, cpu) == EXOS_AREA + PAGE_CPU,
+	       "assembly");
 _Static_assert(offsetof(struct control, calls) == CONTROL_CALLS, "assembly");
 _Static_assert(sizeof(struct control) <= 4096, "one page");
 _Static_assert(offsetof(struct aegis_frame, cause) == FRAME_CAUSE, "assembly");
@@ -189,7 +194,7 @@ core_wake_soon(uint32_t env, uint32_t cpu)
 
 	if (c->soon == env)
 		return true;
-	if (cpu != c->home_cpu || ENVPAGE->cpu != cpu)
+	if (ENVPAGE->cpu != cpu)
 		return false;
 	core_soon_wake();
 	c->soon = env;
@@ -201,7 +206,7 @@ __attribute__((noinline)) static bool
 hand_asleep(uint32_t env)
 {
 	core_wake(env);
-	return core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0) == CORE_CHILD;
+	return core_yield_to(EXOS_CAP_DOMAIN, env) == CORE_CHILD;
 }
 
 bool
@@ -213,7 +218,7 @@ core_hand(void)
 	if (!env)
 		return false;
 	control()->soon = 0;
-	st = core_leave(AEGIS_CALL_yield, EXOS_CAP_DOMAIN, env, 0);
+	st = core_yield_to(EXOS_CAP_DOMAIN, env);
 	return st == AEGIS_BUSY ? hand_asleep(env) : st == CORE_CHILD;
 }
 
@@ -249,13 +254,15 @@ void
 core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uint32_t env,
 		uint32_t space, uint32_t cpu)
 {
+	bool keys = role == ROLE_PROCESS && control()->keys;
+
 	*setup = (struct aegis_setup){
 		.area_va = EXOS_AREA,
 		.area_pages = EXOS_AREA_PAGES,
 		.stack_page = role == ROLE_SERVICE ? 5 : 2,
 		.fault_entry = (uint64_t)core_fault_entry,
 		.async_entry = (uint64_t)core_async_entry,
-		.begin_entry = (uint64_t)core_begin_entry,
+		.begin_entry = (uint64_t)(keys ? core_begin_entry_keys : core_begin_entry),
 		.call_entry = role == ROLE_SERVICE ? (uint64_t)core_call_entry : 0,
 		.call_stack = role == ROLE_SERVICE ? EXOS_AREA + 5 * AEGIS_PAGE : 0,
 		.resume_start = (uint64_t)core_resume_first,
@@ -272,6 +279,7 @@ core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uin
 	c->flags_at = c->stack_top - AEGIS_FRAME_SIZE + FRAME_RSP;
 	c->role = role;
 	c->home_cpu = cpu;
+	c->waiter = ring_waiter(env, cpu);
 	c->env = env;
 	c->space = space;
 }
@@ -282,10 +290,10 @@ core_state_init(void)
 	struct control *c = control();
 
 	c->xsave_size = SYSPAGE->xsave_size;
-	c->xsave_mask = SYSPAGE->xcr0;
+	c->xsave_mask = (uint32_t)SYSPAGE->xcr0;
 	core_heap_init();
 	core_spares_fill();
-	if (c->xsave_size > sizeof(CORE_STATE->vector))
+	if (c->xsave_size > sizeof(CORE_STATE->vector) || SYSPAGE->xcr0 != c->xsave_mask)
 		core_die("vector state is too large");
 }
 

@@ -24,7 +24,8 @@ struct control {
 	uint64_t stack_top;      /* 88: end of the upcall stack */
 	uint32_t role;           /* 96 */
 	uint32_t soon;          /* 100: environment to wake before the processor is left, 0: none */
-	uint64_t xsave_mask;    /* 104 */
+	uint32_t xsave_mask;    /* 104 */
+	uint32_t waiter;        /* 108: what stands in a ring when this one waits there (ring.h) */
 	uint32_t xsave_size;    /* 112 */
 	uint32_t service_env;   /* 116 */
 	uint32_t env, space;    /* 120, 124: own numbers */

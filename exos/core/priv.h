@@ -43,16 +43,20 @@ _Static_assert(sizeof(struct core_state) <= CORE_STATE_PAGES * 4096, "fits its p
 
 /* upcall.S */
 int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c);
+int64_t core_yield_to(uint64_t cap, uint64_t env); /* the same, by a yield to a name */
 int64_t core_snapshot(int64_t (*fn)(void *arg, uint64_t rsp), void *arg);
 _Noreturn void core_context_load(uint64_t rsp, const void *context, size_t bytes);
 int64_t core_transfer(uint64_t gate, struct svc *s);
 size_t core_clear(void *to, size_t n);
 _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]);
-extern const char core_begin_entry[], core_fault_entry[], core_async_entry[], core_call_entry[];
+extern const char core_begin_entry[], core_begin_entry_keys[], core_fault_entry[],
+	core_async_entry[], core_call_entry[];
 extern const char core_serve_entry[], core_serve_entry_keys[];
 extern const char core_site_entry[];
 extern const char core_resume_first[], core_resume_rip[];
 extern const char core_copy_start[], core_copy_end[], core_copy_fault[];
+extern const char core_pipe_write[], core_pipe_write_not[], core_pipe_read[], core_pipe_read_not[];
+extern const char core_pipe_end[];
 #define CORE_CHILD (1l << 62) /* answer of core_leave and core_snapshot to who begins again */
 
 void
@@ -61,8 +65,8 @@ void core_spares_fill(void);
 void core_heap_init(void);
 int core_arena_fault(uint64_t va); /* supervisor, service: binds again what the kernel dropped */
 void service_log(const char *text, uint32_t n); /* service role: a line for the log */
-/* Fills the kernel's and the library's view of a new environment; `c` is its control page, mapped.
- */
+/* Fills the kernel's and the library's view of a new environment; `c` is its control page, mapped.  A
+ * process has keys if who fills it has. */
 void core_setup_fill(struct aegis_setup *setup, struct control *c, uint32_t role, uint32_t env,
 		     uint32_t space, uint32_t cpu);
 /* Sleeps, open to transfers, without a context: who is woken begins at core_start. Answers if it does

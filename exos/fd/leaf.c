@@ -23,6 +23,18 @@
 _Static_assert(offsetof(struct fd_table, entry) + EXOS_PRIVATE - EXOS_AREA == FD_ENTRY, "assembly");
 _Static_assert(offsetof(struct file, leaf) == FILE_LEAF, "assembly");
 _Static_assert(offsetof(struct file, function) == FILE_FUNCTION, "assembly");
+_Static_assert(offsetof(struct file, flags) == FILE_FLAGS, "assembly");
+_Static_assert(offsetof(struct file, ring.shared) == FILE_RING, "assembly");
+_Static_assert(offsetof(struct file, ring.data) == FILE_RING_DATA, "assembly");
+_Static_assert(offsetof(struct file, ring.size) == FILE_RING_SIZE, "assembly");
+_Static_assert(offsetof(struct ring_shared, head) == RING_HEAD, "assembly");
+_Static_assert(offsetof(struct ring_shared, write_alone) == RING_WRITE_ALONE, "assembly");
+_Static_assert(offsetof(struct ring_shared, tail) == RING_TAIL, "assembly");
+_Static_assert(offsetof(struct ring_shared, read_alone) == RING_READ_ALONE, "assembly");
+_Static_assert(offsetof(struct ring_shared, readers_waiting) == RING_READERS, "assembly");
+_Static_assert(offsetof(struct ring_shared, writers_waiting) == RING_WRITERS, "assembly");
+_Static_assert(FILE_NONBLOCK == LX_O_NONBLOCK && PIPE_BUF == LX_PIPE_BUF, "assembly");
+_Static_assert(USER_TOP == EXOS_USER_TOP, "assembly");
 _Static_assert(RW_COUNT_MAX == LX_MAX_RW_COUNT, "assembly");
 
 /* The byte of the run at pos, if n bytes from there lie in it; else NULL. */
@@ -127,7 +139,7 @@ leaf_choose(struct file *f)
 	if (f->type == SVC_T_FILE && file_writable(f))
 		leaf_set(f, true, core_leaf_call, regular_write_leaf);
 	if (f->type == SVC_T_PIPE_READ && !f->host && file_readable(f))
-		leaf_set(f, false, core_leaf_call, pipe_read_leaf);
+		leaf_set(f, false, core_leaf_pipe_read, pipe_read_leaf);
 	if (f->type == SVC_T_PIPE_WRITE && !f->host && file_writable(f))
-		leaf_set(f, true, core_leaf_call, pipe_write_leaf);
+		leaf_set(f, true, core_leaf_pipe_write, pipe_write_leaf);
 }

@@ -142,8 +142,8 @@ bool park_close(struct file *f); /* false: it must be closed at the service */
 void leaf_choose(struct file *f);
 void run_note(struct file *f, bool write, uint64_t first, uint64_t bytes, uint8_t *at);
 void run_forget(struct file *f);
-extern const char core_leaf_slow[], core_leaf_call[], core_leaf_sink[],
-	core_leaf_end[]; /* upcall.S */
+extern const char core_leaf_slow[], core_leaf_call[], core_leaf_sink[], core_leaf_end[],
+	core_leaf_pipe_read[], core_leaf_pipe_write[]; /* upcall.S */
 
 /* window.c */
 /* The bytes at pos: how many of n are at *at, contiguous.  *at NULL (reading only): a hole. */
@@ -183,19 +183,13 @@ ring_unlock(uint32_t *word)
 	__atomic_exchange_n(word, 0, __ATOMIC_SEQ_CST);
 }
 
-static inline uint32_t
-waiter_self(void)
-{
-	return ring_waiter(control()->env, control()->home_cpu);
-}
-
 /* waiter_note and waiter_clear where nobody else waits: the first slot, or NULL. */
 static inline uint32_t *
 waiter_note_first(uint32_t slots[RING_WAITERS])
 {
 	uint32_t empty = 0;
 
-	return __atomic_compare_exchange_n(&slots[0], &empty, waiter_self(), false,
+	return __atomic_compare_exchange_n(&slots[0], &empty, control()->waiter, false,
 					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)
 		       ? &slots[0]
 		       : NULL;
@@ -204,7 +198,7 @@ waiter_note_first(uint32_t slots[RING_WAITERS])
 static inline void
 waiter_clear_first(uint32_t *slot)
 {
-	uint32_t me = waiter_self();
+	uint32_t me = control()->waiter;
 
 	if (__atomic_load_n(slot, __ATOMIC_RELAXED) == me)
 		__atomic_compare_exchange_n(slot, &me, 0, false, __ATOMIC_RELAXED,
@@ -222,21 +216,17 @@ waiter_clear(uint32_t slots[RING_WAITERS])
 static inline void
 waiters_wake(uint32_t slots[RING_WAITERS])
 {
-	const uint64_t *pairs = (const void *)slots;
-	uint64_t first = __atomic_load_n(&pairs[0], __ATOMIC_RELAXED), others = first >> 32;
+	uint64_t first = ring_first(slots);
+	uint32_t env = ring_waiter_env((uint32_t)first);
 	struct control *c = control();
 
-	_Static_assert(RING_WAITERS == 8, "four pairs");
-	others |= __atomic_load_n(&pairs[1], __ATOMIC_RELAXED);
-	others |= __atomic_load_n(&pairs[2], __ATOMIC_RELAXED);
-	others |= __atomic_load_n(&pairs[3], __ATOMIC_RELAXED);
-	if (!(first | others))
+	if (!first)
 		return;
-	if (others || c->soon || ring_waiter_cpu((uint32_t)first) != c->home_cpu ||
-	    ENVPAGE->cpu != c->home_cpu || ring_waiter_env((uint32_t)first) >= AEGIS_ENVS)
+	if (first >> 32 || c->soon || ring_waiter_cpu((uint32_t)first) != ENVPAGE->cpu || !env ||
+	    env >= AEGIS_ENVS)
 		waiters_wake_all(slots);
 	else
-		c->soon = ring_waiter_env((uint32_t)first);
+		c->soon = env;
 }
 
 /* copy_out and copy_in for the short ways: whatever is not the program's own is for the long ones to refuse. */

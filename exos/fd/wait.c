@@ -51,28 +51,21 @@ ring_lock_wait(uint32_t *word)
 bool
 waiter_note(uint32_t slots[RING_WAITERS])
 {
-	uint32_t me = waiter_self(), empty;
+	uint32_t me = control()->waiter, empty;
 
-	for (uint32_t i = 0; i < RING_WAITERS; i++) {
+	for (uint32_t i = 0; i < RING_WAITERS; i += i ? 1 : 2) {
 		empty = __atomic_load_n(&slots[i], __ATOMIC_RELAXED);
-		if (empty == me)
-			break;
-		if (!empty && __atomic_compare_exchange_n(&slots[i], &empty, me, false,
-							  __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-			return true;
+		if (empty != me &&
+		    (empty || !__atomic_compare_exchange_n(&slots[i], &empty, me, false,
+							   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)))
+			continue;
+		if (i)
+			__atomic_store_n(&slots[1], RING_MORE, __ATOMIC_SEQ_CST);
+		else
+			__atomic_thread_fence(__ATOMIC_SEQ_CST);
+		return true;
 	}
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	for (uint32_t i = 0; i < RING_WAITERS; i++)
-		if (__atomic_load_n(&slots[i], __ATOMIC_SEQ_CST) == me)
-			return true;
 	return false;
-}
-
-/* Two slots at once: most are empty. */
-static uint64_t
-slots_pair(const uint32_t *slots)
-{
-	return __atomic_load_n((const uint64_t *)(const void *)slots, __ATOMIC_RELAXED);
 }
 
 static void
@@ -88,40 +81,41 @@ slot_clear(uint32_t *slot, uint32_t self)
 void
 waiter_clear_all(uint32_t slots[RING_WAITERS])
 {
-	uint32_t self = waiter_self();
-
-	for (uint32_t i = 0; i < RING_WAITERS; i += 2) {
-		if (!slots_pair(&slots[i]))
-			continue;
-		slot_clear(&slots[i], self);
-		slot_clear(&slots[i + 1], self);
-	}
+	for (uint32_t i = 0; i < RING_WAITERS; i++)
+		slot_clear(&slots[i], control()->waiter);
 }
 
 /*
  * Whoever can wait for its wake until this processor is left stays in its slot until it runs: should this
- * process end before, the service finds it there, and wakes it.
+ * process end before, the service finds it there, and wakes it.  Answers whether it stays.
  */
-static void
+static bool
 slot_wake(uint32_t *slot)
 {
 	uint32_t word = __atomic_load_n(slot, __ATOMIC_RELAXED), env = ring_waiter_env(word);
 
-	if (!env || (env < AEGIS_ENVS && core_wake_soon(env, ring_waiter_cpu(word))))
-		return;
+	if (!env)
+		return false;
+	if (env < AEGIS_ENVS && core_wake_soon(env, ring_waiter_cpu(word)))
+		return true;
 	word = __atomic_exchange_n(slot, 0, __ATOMIC_ACQ_REL);
 	env = ring_waiter_env(word);
 	if (env && env < AEGIS_ENVS)
 		core_wake(env);
+	return false;
 }
 
 void
 waiters_wake_all(uint32_t slots[RING_WAITERS])
 {
-	for (uint32_t i = 0; i < RING_WAITERS; i += 2) {
-		if (!slots_pair(&slots[i]))
-			continue;
-		slot_wake(&slots[i]);
-		slot_wake(&slots[i + 1]);
-	}
+	bool stay = false;
+
+	slot_wake(&slots[0]);
+	if (!__atomic_load_n(&slots[1], __ATOMIC_RELAXED))
+		return;
+	__atomic_exchange_n(&slots[1], 0, __ATOMIC_SEQ_CST);
+	for (uint32_t i = 2; i < RING_WAITERS; i++)
+		stay |= slot_wake(&slots[i]);
+	if (stay)
+		__atomic_store_n(&slots[1], RING_MORE, __ATOMIC_RELAXED);
 }

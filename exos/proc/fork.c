@@ -31,6 +31,7 @@
  *    of them while copies_pid is its number.
  */
 #include "exos/core/priv.h"
+#include "exos/ipc/ring.h"
 #include "exos/linux/errno.h"
 #include "exos/proc/process.h"
 
@@ -203,6 +204,7 @@ control_change(const struct child *c, struct control *copy)
 	copy->env = c->env;
 	copy->space = c->space;
 	copy->home_cpu = c->cpu;
+	copy->waiter = ring_waiter(c->env, c->cpu);
 	copy->resume_rsp = c->rsp;
 	copy->area.pending = 0;
 	copy->area.defer = 1;

@@ -165,6 +165,8 @@ object_let_go(struct service *sv, struct proc *p, struct object *o, uint32_t ind
 	lock_process_drop(sv, p, o);
 	if (lives)
 		parts_unshare(sv, p, o);
+	if (lives && o->pipe)
+		pipe_held(o->pipe, o->read, o->write, -1);
 	else if (o->pipe)
 		pipe_wake(o->pipe, true, true); /* it may have owed a wake (core_wake_soon) */
 	if (!--o->refs)
@@ -249,6 +251,8 @@ object_clone_all(struct service *sv, struct proc *from, struct proc *to)
 			    (parked && parked_find(from, object_id(sv, o))))
 				continue;
 			o->refs++;
+			if (o->pipe)
+				pipe_held(o->pipe, o->read, o->write, 1);
 			to->held[w] |= bits & -bits;
 			to->held_count++;
 		}

@@ -14,6 +14,8 @@
  *  1. readers and writers count objects.  The host's end is counted by nobody: the supervisor keeps
  * its word in the ring itself.
  *  2. A ring without objects is freed, unless it is the host's.
+ *  3. read_alone and write_alone are 1 only if one process holds that end, and whoever held it besides has
+ *     closed it by a call (ring.h).
  */
 #include "exos/service/priv.h"
 
@@ -92,6 +94,25 @@ host_kick(struct service *sv)
 	kern_wake_host(sv->host->supervisor_env);
 }
 
+static void
+alone_tell(struct pipe *pipe)
+{
+	bool private = !pipe->host && !pipe->file;
+	bool reader = private && pipe->read_holders == 1;
+	bool writer = private && pipe->readers && pipe->write_holders == 1;
+
+	__atomic_store_n(&pipe->shared->read_alone, reader, __ATOMIC_RELEASE);
+	__atomic_store_n(&pipe->shared->write_alone, writer, __ATOMIC_RELEASE);
+}
+
+void
+pipe_held(struct pipe *pipe, bool read, bool write, int more)
+{
+	pipe->read_holders += read ? (uint32_t)more : 0;
+	pipe->write_holders += write ? (uint32_t)more : 0;
+	alone_tell(pipe);
+}
+
 void
 pipe_opened(struct pipe *pipe, bool read, bool write)
 {
@@ -99,6 +120,7 @@ pipe_opened(struct pipe *pipe, bool read, bool write)
 		__atomic_store_n(&pipe->shared->read_open, 1, __ATOMIC_RELEASE);
 	if (write && !pipe->writers++)
 		__atomic_store_n(&pipe->shared->write_open, 1, __ATOMIC_RELEASE);
+	pipe_held(pipe, read, write, 1);
 }
 
 static void
@@ -120,6 +142,7 @@ pipe_closed(struct service *sv, struct pipe *pipe, bool read, bool write)
 {
 	bool last_reader = read && !--pipe->readers, last_writer = write && !--pipe->writers;
 
+	alone_tell(pipe);
 	if (last_reader)
 		__atomic_store_n(&pipe->shared->read_open, 0, __ATOMIC_RELEASE);
 	if (last_writer)

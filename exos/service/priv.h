@@ -81,8 +81,9 @@ struct pipe {
 	uint8_t *data;              /* host terminal rings only */
 	uint32_t pages;
 	uint32_t frames[17];
-	uint32_t readers, writers; /* objects */
-	struct sfile *file;        /* fifos */
+	uint32_t readers, writers;            /* objects */
+	uint32_t read_holders, write_holders; /* processes that have one, or ended with one */
+	struct sfile *file;                   /* fifos */
 	bool host; /* frames are the supervisor's, one end is the host; never freed */
 };
 
@@ -358,6 +359,8 @@ struct pipe *pipe_new(void);
 /* The ring of a host stream; with_data: the service itself reads or writes it. */
 struct pipe *pipe_adopt(struct service *sv, uint32_t stream, bool with_data);
 void pipe_opened(struct pipe *pipe, bool read, bool write);
+void pipe_held(struct pipe *pipe, bool read, bool write,
+	       int more); /* by more processes, or fewer */
 void pipe_closed(struct service *sv, struct pipe *pipe, bool read, bool write); /* may free it */
 void pipe_wake(struct pipe *pipe, bool readers, bool writers);
 void host_kick(struct service *sv);

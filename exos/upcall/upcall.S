@@ -9,7 +9,8 @@
  *    arrives there takes the frame over (aegis/fault.h).
  * 4. A context saved by core_leave is, from resume_rsp upwards: FS base, r15 r14 r13 r12 rbp rbx, return
  *    address; and the vector state in the XSAVE area of the core.  There is one such area, because
- *    the state is always the program's, and the library changes none of it.
+ *    the state is always the program's, and the library changes none of it.  A context at light_rsp is
+ *    another (exos/api/serve.S), and never there together with this one.
  */
 #include "../core/control_asm.h"
 
@@ -19,17 +20,24 @@
 	.hidden core_light_begin
 	.hidden core_start, upcall_fault, upcall_async, service_call
 
-	.globl core_begin_entry
-	.hidden core_begin_entry
+	.globl core_begin_entry, core_begin_entry_keys
+	.hidden core_begin_entry, core_begin_entry_keys
+core_begin_entry_keys:			/* the program's own context runs with its pages closed */
+	cmpq	$0, %gs:CONTROL_LIGHT
+	je	core_begin_entry
+	movl	$PKRU_PROGRAM, %eax
+	wrpkru				/* all other registers are 0 */
+	xorl	%eax, %eax
 core_begin_entry:
+	movq	%gs:CONTROL_LIGHT, %rsp
+	testq	%rsp, %rsp
+	jnz	core_light_begin
 	movq	%gs:CONTROL_RESUME, %rsp
 	testq	%rsp, %rsp
 	jz	1f
 context_go:
-	movabsq	$VECTOR_AREA, %rcx
-	movl	%gs:CONTROL_XMASK, %eax
-	movl	%gs:CONTROL_XMASK + 4, %edx
-	xrstor64 (%rcx)
+	movl	%gs:CONTROL_XMASK, %eax	/* edx is for features that no mask has */
+	xrstor64 %gs:VECTOR_AREA
 	movq	$0, %gs:CONTROL_RESUME
 	popq	%rax
 	wrfsbase %rax
@@ -41,16 +49,13 @@ context_go:
 	popq	%rbx
 	movabsq	$1 << 62, %rax
 	ret
-1:	movq	%gs:CONTROL_LIGHT, %rsp
-	testq	%rsp, %rsp
-	jnz	core_light_begin
-	movq	%gs:CONTROL_STACK, %rsp
+1:	movq	%gs:CONTROL_STACK, %rsp
 	subq	$512, %rsp		/* leaves the first frame's place free */
 	xorl	%ebp, %ebp
 	call	core_start
 	ud2
 
-/* Pushes the context of invariant 4; clobbers rax rcx rdx. */
+/* Pushes the context of invariant 4; clobbers rax. */
 .macro CONTEXT_SAVE
 	pushq	%rbx
 	pushq	%rbp
@@ -60,29 +65,35 @@ context_go:
 	pushq	%r15
 	rdfsbase %rax
 	pushq	%rax
-	movabsq	$VECTOR_AREA, %rcx
 	movl	%gs:CONTROL_XMASK, %eax
-	movl	%gs:CONTROL_XMASK + 4, %edx
-	xsave64	(%rcx)
+	xsave64	%gs:VECTOR_AREA
 .endm
 
 /* int64_t core_leave(uint64_t call, uint64_t a, uint64_t b, uint64_t c): 1 << 62 when begun again. */
 	.globl core_leave
 	.hidden core_leave
 core_leave:
-	movq	%rdx, %r8
-	movq	%rcx, %r9
 	CONTEXT_SAVE
 	movq	%rsp, %gs:CONTROL_RESUME
 	leaq	AEGIS_BASE(%rdi), %rax
 	movq	%rsi, %rdi
-	movq	%r8, %rsi
-	movq	%r9, %rdx
+	movq	%rdx, %rsi
+	movq	%rcx, %rdx
+context_leave:
 	syscall
 	/* An answer: the processor was not left, and the kernel keeps what a function keeps. */
 	movq	$0, %gs:CONTROL_RESUME
 	addq	$56, %rsp
 	ret
+
+/* int64_t core_yield_to(uint64_t cap, uint64_t env): the same, by a yield to a name. */
+	.globl core_yield_to
+	.hidden core_yield_to
+core_yield_to:
+	CONTEXT_SAVE
+	movq	%rsp, %gs:CONTROL_RESUME
+	movl	$AEGIS_BASE + 25, %eax
+	jmp	context_leave
 
 /* _Noreturn void core_context_load(uint64_t rsp, const void *context, size_t bytes): puts back, and goes
  * on with, a context of invariant 4 that was copied from rsp upwards. */
@@ -102,13 +113,13 @@ core_context_load:
 	.globl core_snapshot
 	.hidden core_snapshot
 core_snapshot:
-	movq	%rdi, %r8
 	CONTEXT_SAVE
+	movq	%rdi, %rax
 	movq	%rsi, %rdi
 	movq	%rsp, %rsi
 	movq	%rsp, %rbx
 	andq	$-16, %rsp
-	call	*%r8
+	call	*%rax
 	leaq	8(%rbx), %rsp
 	popq	%r15
 	popq	%r14
@@ -314,6 +325,9 @@ core_resume:
 	.hidden core_site_entry, call_finish, call_serve, call_handlers, call_leaf_handlers
 	.globl core_leaf, core_leaf_slow, core_leaf_call, core_leaf_sink, core_leaf_end
 	.hidden core_leaf, core_leaf_slow, core_leaf_call, core_leaf_sink, core_leaf_end
+	.globl core_leaf_pipe_read, core_leaf_pipe_write, core_site_done
+	.hidden core_leaf_pipe_read, core_leaf_pipe_write, core_site_done
+	.hidden core_pipe_read, core_pipe_write		/* pipe.S */
 core_site_entry:
 	movq	%rsp, %gs:FIRST_FRAME + FRAME_RSP
 	movq	%gs:CONTROL_FLAGS_AT, %rsp
@@ -337,6 +351,14 @@ site_answer:
 	movl	%r11d, %eax
 	movq	%gs:FIRST_FRAME + FRAME_RFLAGS, %r11
 	jmp	*%rcx
+core_site_done:				/* a leaf in assembly has answered: r11d; upcalls are put off */
+	incl	%gs:CONTROL_CALLS(,%rax,4)
+	movl	$0, %gs:CONTROL_DEFER
+site_open:
+	cmpl	$0, %gs:CONTROL_PENDING
+	je	site_word
+	movl	$1, %gs:CONTROL_DEFER
+	jmp	site_pending
 
 site_serve:
 	xorl	%r11d, %r11d
@@ -350,7 +372,7 @@ site_call:
 	nop				/* bit 1 of the address */
 	nop
 core_leaf:
-	cmpl	$0, %gs:CONTROL_ATTENTION
+	cmpq	$0, %gs:CONTROL_ATTENTION	/* nor keys, the word behind it */
 	jne	core_leaf_slow
 	cmpl	$FD_EMBEDDED, %edi
 	jae	core_leaf_slow
@@ -376,10 +398,14 @@ core_leaf_end:				/* nothing is there */
 	xorl	%r11d, %r11d
 	jmp	site_word
 core_leaf_call:
-	cmpl	$0, %gs:CONTROL_KEYS
-	jne	core_leaf_slow
 	movl	$1, %gs:CONTROL_DEFER
 	jmp	leaf_deferred
+core_leaf_pipe_read:
+	movl	$1, %gs:CONTROL_DEFER
+	jmp	core_pipe_read
+core_leaf_pipe_write:
+	movl	$1, %gs:CONTROL_DEFER
+	jmp	core_pipe_write
 site_handler:
 	movl	$1, %gs:CONTROL_DEFER
 site_deferred:
@@ -425,11 +451,17 @@ leaf_deferred:
 	movq	(%r11,%rax,8), %r11
 	jmp	5b
 
+site_pending:				/* told in the ordinary way, with the frame complete */
+	SITE_SAVE
+	movl	%r11d, %eax
+	SITE_ANSWER
+	jmp	core_resume_call
+
 /* rdi: a frame from before site_deferred, rax: how far behind core_site_entry.  Clobbers rax rcx. */
 site_fix:
 	cmpq	$site_serve - core_site_entry, %rax
 	jae	2f
-	cmpq	$site_answer - core_site_entry, %rax
+	cmpq	$site_word - core_site_entry, %rax
 	jae	3f
 	cmpq	$site_push - core_site_entry, %rax
 	jb	1f
@@ -442,8 +474,16 @@ site_fix:
 1:	leaq	core_site_entry(%rip), %rax
 	movq	%rax, FRAME_RIP(%rdi)
 	ret
-3:	jne	4f
-	movl	FRAME_R11(%rdi), %eax
+3:	cmpq	$site_open - core_site_entry, %rax
+	jae	5f
+	cmpq	$site_answer - core_site_entry, %rax
+	ja	4f
+	je	6f
+5:	movq	%gs:FIRST_FRAME + FRAME_RSP, %rcx
+	movq	%rcx, FRAME_RSP(%rdi)
+	movq	%gs:FIRST_FRAME + FRAME_RFLAGS, %rcx
+	movq	%rcx, FRAME_RFLAGS(%rdi)
+6:	movl	FRAME_R11(%rdi), %eax
 	movq	%rax, FRAME_RAX(%rdi)
 4:	movq	FRAME_RFLAGS(%rdi), %rax
 	movq	%rax, FRAME_R11(%rdi)

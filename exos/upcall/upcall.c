@@ -46,10 +46,17 @@ page_fault_patient(uint64_t addr, uint64_t error)
 	return err;
 }
 
-static bool
-in_copy(uint64_t rip)
+/* Where the library touches the program's memory, and goes on when that is not there; 0: this is not such a place. */
+static uint64_t
+copy_otherwise(uint64_t rip)
 {
-	return rip >= (uint64_t)core_copy_start && rip < (uint64_t)core_copy_end;
+	if (rip >= (uint64_t)core_copy_start && rip < (uint64_t)core_copy_end)
+		return (uint64_t)core_copy_fault;
+	if (rip >= (uint64_t)core_pipe_write && rip < (uint64_t)core_pipe_read)
+		return (uint64_t)core_pipe_write_not;
+	if (rip >= (uint64_t)core_pipe_read && rip < (uint64_t)core_pipe_end)
+		return (uint64_t)core_pipe_read_not;
+	return 0;
 }
 
 _Noreturn static void
@@ -136,7 +143,7 @@ program_asked(struct aegis_frame *f, bool library)
 	if (f->cause >= 32 || !(control()->fault_causes >> f->cause & 1))
 		return false;
 	if (library && (f->cause != AEGIS_CAUSE_PAGE || !vm_owned(f->addr) ||
-			(in_image(f->rip) && !in_copy(f->rip))))
+			(in_image(f->rip) && !copy_otherwise(f->rip))))
 		return false;
 	keys_set(PKRU_PROGRAM);
 	mended = handler(library ? &copy : f);
@@ -148,6 +155,7 @@ void
 upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 {
 	bool library = f->deferred;
+	uint64_t otherwise;
 	int err = 0;
 
 	if (f->cause == AEGIS_CAUSE_SYSCALL && !library && control()->role == ROLE_PROCESS) {
@@ -167,9 +175,10 @@ upcall_fault(struct aegis_frame *f, uint64_t callee[6])
 	if (library && !in_image(f->rip) && control()->role == ROLE_PROCESS)
 		process_exit(LX_SIGSEGV); /* a handler of the program, see include/exos/fault.h */
 	if (library) {
-		if (f->cause != AEGIS_CAUSE_PAGE || !in_copy(f->rip))
+		otherwise = copy_otherwise(f->rip);
+		if (f->cause != AEGIS_CAUSE_PAGE || !otherwise)
 			library_broken(f);
-		f->rip = (uint64_t)core_copy_fault;
+		f->rip = otherwise;
 		return;
 	}
 	if (control()->role != ROLE_PROCESS)

@@ -29,9 +29,11 @@ struct exos_ring {
 	uint32_t write_lock;                        /* environment that writes, 0: none */
 	uint32_t write_open;
 	uint32_t write_error;
+	uint32_t write_alone; /* 1: nobody else writes, and there are readers: no lock is needed */
 	uint64_t tail __attribute__((aligned(64))); /* bytes ever read */
 	uint32_t read_lock;
 	uint32_t read_open;
+	uint32_t read_alone;
 	uint32_t readers_waiting[EXOS_PIPE_WAITERS] __attribute__((aligned(64)));
 	uint32_t writers_waiting[EXOS_PIPE_WAITERS];
 };
@@ -55,33 +57,38 @@ void exos_wake_soon(uint32_t waiter);
  * `seen`.  0. */
 int64_t exos_hand(uint32_t seen);
 
+/* This process may work at an end: it is alone there, or has the lock.  NULL, or the lock to give up. */
 static inline bool
-exos_ring_lock(const struct exos_pipe *p, uint32_t *lock)
+exos_ring_enter(const struct exos_pipe *p, const uint32_t *alone, uint32_t *lock, uint32_t **taken)
 {
 	uint32_t none = 0;
 
+	*taken = NULL;
+	if (__atomic_load_n(alone, __ATOMIC_ACQUIRE) == 1)
+		return true;
+	*taken = lock;
 	return __atomic_compare_exchange_n(lock, &none, p->env, false, __ATOMIC_ACQUIRE,
 					   __ATOMIC_RELAXED);
 }
 
 static inline void
-exos_ring_unlock(uint32_t *lock, uint32_t *waiters)
+exos_ring_leave(uint32_t *taken)
+{
+	if (taken)
+		__atomic_store_n(taken, 0, __ATOMIC_RELEASE);
+}
+
+/* After an exchange of head or tail, which is the barrier.  Mostly one waits, in the first slot. */
+static inline void
+exos_ring_wake(uint32_t *waiters)
 {
 	typedef uint64_t __attribute__((may_alias)) pair;
-	const volatile pair *pairs = (const void *)waiters;
+	uint64_t first = *(const volatile pair *)waiters;
 
-	uint64_t first, others;
-
-	__atomic_exchange_n(lock, 0, __ATOMIC_SEQ_CST);
-	first = pairs[0];
-	others = first >> 32 | pairs[1] | pairs[2] | pairs[3];
-	if (!(first | others))
+	if (!first)
 		return;
-	if (!others) {
-		exos_wake_soon((uint32_t)first);
-		return;
-	}
-	for (uint32_t i = 0; i < EXOS_PIPE_WAITERS; i++)
+	exos_wake_soon((uint32_t)first);
+	for (uint32_t i = 2; first >> 32 && i < EXOS_PIPE_WAITERS; i++)
 		if (waiters[i])
 			exos_wake_soon(waiters[i]);
 }
@@ -109,22 +116,25 @@ static inline int64_t
 exos_pipe_write(const struct exos_pipe *p, const void *from, uint32_t n)
 {
 	struct exos_ring *r = p->ring;
+	uint32_t start, *taken;
 	uint64_t head, used;
-	uint32_t start;
+	bool fits;
 
 	if (n > EXOS_PIPE_BUF || !__atomic_load_n(&r->read_open, __ATOMIC_ACQUIRE) ||
-	    !exos_ring_lock(p, &r->write_lock))
+	    !exos_ring_enter(p, &r->write_alone, &r->write_lock, &taken))
 		return 0;
 	head = __atomic_load_n(&r->head, __ATOMIC_RELAXED);
 	used = head - __atomic_load_n(&r->tail, __ATOMIC_ACQUIRE);
 	start = (uint32_t)head & (p->bytes - 1);
-	if (used > p->bytes - n || n > p->bytes - start) {
-		exos_ring_unlock(&r->write_lock, r->readers_waiting);
-		return 0;
+	fits = used <= p->bytes - n && n <= p->bytes - start;
+	if (fits) {
+		exos_pipe_copy(p->data + start, from, n);
+		__atomic_exchange_n(&r->head, head + n, __ATOMIC_SEQ_CST);
 	}
-	exos_pipe_copy(p->data + start, from, n);
-	__atomic_store_n(&r->head, head + n, __ATOMIC_RELEASE);
-	exos_ring_unlock(&r->write_lock, r->readers_waiting);
+	exos_ring_leave(taken);
+	if (!fits)
+		return 0;
+	exos_ring_wake(r->readers_waiting);
 	return n;
 }
 
@@ -140,22 +150,25 @@ static inline int64_t
 exos_pipe_take(const struct exos_pipe *p, void *to, uint32_t n)
 {
 	struct exos_ring *r = p->ring;
+	uint32_t start, *taken;
 	uint64_t tail, used;
-	uint32_t start;
+	bool whole;
 
-	if (exos_pipe_empty(r) || !exos_ring_lock(p, &r->read_lock))
+	if (!exos_ring_enter(p, &r->read_alone, &r->read_lock, &taken))
 		return 0;
 	tail = __atomic_load_n(&r->tail, __ATOMIC_RELAXED);
 	used = __atomic_load_n(&r->head, __ATOMIC_ACQUIRE) - tail;
 	start = (uint32_t)tail & (p->bytes - 1);
 	n = used < n ? (uint32_t)used : n;
-	if (used - 1 >= p->bytes || n > p->bytes - start) {
-		exos_ring_unlock(&r->read_lock, r->writers_waiting);
-		return 0;
+	whole = used - 1 < p->bytes && n <= p->bytes - start;
+	if (whole) {
+		exos_pipe_copy(to, p->data + start, n);
+		__atomic_exchange_n(&r->tail, tail + n, __ATOMIC_SEQ_CST);
 	}
-	exos_pipe_copy(to, p->data + start, n);
-	__atomic_store_n(&r->tail, tail + n, __ATOMIC_RELEASE);
-	exos_ring_unlock(&r->read_lock, r->writers_waiting);
+	exos_ring_leave(taken);
+	if (!whole)
+		return 0;
+	exos_ring_wake(r->writers_waiting);
 	return n;
 }
 

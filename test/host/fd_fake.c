@@ -473,6 +473,7 @@ copy_in_string(char *to, uint64_t from, size_t size)
 /* ---- the entry of calls ---- */
 
 const char core_leaf_slow[1], core_leaf_call[1], core_leaf_sink[1], core_leaf_end[1];
+const char core_leaf_pipe_read[1], core_leaf_pipe_write[1];
 
 int64_t
 fake_call(int64_t (*handler)(struct call *), struct call *c)
@@ -482,7 +483,8 @@ fake_call(int64_t (*handler)(struct call *), struct call *c)
 	const char *leaf = f ? (const char *)f->leaf[c->number] : core_leaf_slow;
 	int64_t got = LEAF_NOT;
 
-	if (leaf == core_leaf_call)
+	/* Nobody is told to be alone at an end: the functions. */
+	if (leaf == core_leaf_call || leaf == core_leaf_pipe_read || leaf == core_leaf_pipe_write)
 		got = f->function[c->number](c->a[0], c->a[1], c->a[2], f);
 	else if (leaf != core_leaf_slow && c->a[2] <= RW_COUNT_MAX)
 		got = leaf == core_leaf_sink ? (int64_t)c->a[2] : 0;
@@ -506,6 +508,7 @@ static void
 env_become(uint32_t env)
 {
 	fake_control.env = env;
+	fake_control.waiter = ring_waiter(env, fake_control.home_cpu);
 	fake_control.space = env;
 	if (mmap((void *)EXOS_ENVPAGE, 4096, PROT_READ, MAP_SHARED | MAP_FIXED, ram_fd,
 		 (off_t)world->env_frame[env] * 4096) == MAP_FAILED)
