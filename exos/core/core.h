@@ -175,6 +175,8 @@ int core_protect_each(struct aegis_bind *ranges, uint32_t n);
 /* Gives `space` (cap: CONTROL) holdings of frames the own space holds.  rights AEGIS_READ/WRITE. */
 int core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint32_t rights);
 int core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n);
+/* The page that records what `space` (cap: CONTROL) holds of that span of frames, unless it is there. */
+int core_span(uint32_t cap, uint32_t space, uint32_t span);
 /* Takes holdings of existing frames that cap's name dominates. */
 int core_hold(uint32_t cap, const uint32_t *pfns, uint32_t n, uint32_t rights);
 

@@ -9,6 +9,8 @@
  * 1. spare[0 .. spares) are frames held by this space, not bound, used for nothing else.
  * 2. Batches go through one page of the area; nothing that builds a batch calls anything that
  * builds another before the first has been submitted.
+ * 3. The last spare becomes a holdings page and nothing else: without one no frame of a new span could be
+ * taken, and so none to record it with.  A process that has none at all, as after fork, asks its service.
  */
 #include "priv.h"
 #include "../linux/errno.h"
@@ -37,6 +39,23 @@ spare_give(uint32_t pfn)
 	CORE_STATE->spare[CORE_STATE->spares++] = pfn;
 }
 
+static uint32_t
+spares_for_tables(void)
+{
+	uint32_t n = CORE_STATE->spares;
+
+	return n ? n - 1 : 0;
+}
+
+/* The holdings page of `span` for the own space, from the service. */
+static int64_t
+holdings_ask(uint32_t span)
+{
+	struct svc s = {.op = SVC_SPAN, .a = span};
+
+	return control()->role != ROLE_PROCESS || svc_call(&s) ? AEGIS_NO_MEMORY : 1;
+}
+
 /* The holdings page of `span` for `space`.  Uses a spare. */
 static int64_t
 holdings_supply(uint32_t cap, uint32_t space, uint32_t span)
@@ -45,7 +64,7 @@ holdings_supply(uint32_t cap, uint32_t space, uint32_t span)
 	int64_t st;
 
 	if (!frame)
-		return AEGIS_NO_MEMORY;
+		return space == control()->space ? holdings_ask(span) : AEGIS_NO_MEMORY;
 	SIDE_FRAME->pfn = frame;
 	SIDE_FRAME->flags = span;
 	st = aegis_mem_table(cap, space, SIDE_OFFSET, 1);
@@ -70,7 +89,7 @@ tables_write(uint32_t cap, uint32_t space, uint64_t va, uint32_t level)
 	struct core_state *s = CORE_STATE;
 	int64_t st;
 
-	if (s->spares < level)
+	if (spares_for_tables() < level)
 		return AEGIS_NO_MEMORY;
 	for (uint32_t i = 0; i < level; i++) {
 		uint32_t at = level - i;
@@ -104,7 +123,7 @@ core_spares_fill(void)
 	struct aegis_frame_rec *rec = SIDE_FRAME;
 
 	while (s->spares < CORE_SPARES / 4) {
-		uint32_t want = CORE_SPARES / 2 - s->spares;
+		uint32_t want = CORE_SPARES / 2 + 1 - s->spares;
 		int64_t st;
 
 		for (uint32_t i = 0; i < want; i++)
@@ -255,6 +274,16 @@ core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint3
 }
 
 int
+core_span(uint32_t cap, uint32_t space, uint32_t span)
+{
+	int64_t st;
+
+	core_spares_fill();
+	st = holdings_supply(cap, space, span);
+	return st == 1 || st == AEGIS_IN_USE ? 0 : core_error(st);
+}
+
+int
 core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n)
 {
 	return frames_each(call_unshare, cap, space, pfns, n, 0);
@@ -398,10 +427,10 @@ core_binds_table(struct core_binds *b, uint64_t va)
 	b->table[b->tables++] = region;
 	if (b->n + level > CORE_BINDS)
 		err = core_binds_flush(b);
-	if (CORE_STATE->spares < level)
+	if (spares_for_tables() < level)
 		core_spares_fill();
 	/* Without frames the binding will say so. */
-	for (; level && !err && CORE_STATE->spares; level--)
+	for (; level && !err && spares_for_tables(); level--)
 		b->at[b->n++] =
 			(struct aegis_bind){va & ~((1ul << (12 + 9 * level)) - 1), spare_take(),
 					    AEGIS_BIND_TABLE | AEGIS_BIND_LEVEL(level)};

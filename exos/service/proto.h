@@ -93,6 +93,7 @@ enum svc_op {
 	SVC_TIMES, /* a=children user ns b=children system ns */
 	SVC_PEER,  /* a=pid: the right to call it, into EXOS_CAP_PEER; result its environment */
 	SVC_ASK,   /* a=frames b=TSC deadline: the kernel asks the caller for them */
+	SVC_SPAN, /* a=span of AEGIS_HOLD_SPAN frames: its holdings page, for a caller without frames */
 	SVC_ALARM, /* a=monotonic ns at which the caller is to get an upcall, 0: none */
 	/* ---- terminals and the host ---- */
 	SVC_TTY_READ,  /* a=obj b=count; bytes at MSG; -EAGAIN: noted as a waiter */

@@ -155,6 +155,9 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 		return op_peer(sv, p, s);
 	case SVC_ASK:
 		return kern_ask(p->env, (uint32_t)s->a, s->b);
+	case SVC_SPAN:
+		return s->a > UINT32_MAX ? -EINVAL
+					 : core_span(EXOS_CAP_OWN, p->space, (uint32_t)s->a);
 	case SVC_ALARM:
 		p->alarm_ns = s->a;
 		kern_wake_self();

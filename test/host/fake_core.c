@@ -197,6 +197,17 @@ core_share(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n, uint3
 	return 0;
 }
 
+/* Of the spans of this memory. */
+int
+core_span(uint32_t cap, uint32_t space, uint32_t span)
+{
+	(void)cap;
+	(void)space;
+	if (fails())
+		return -ENOMEM;
+	return span < (FAKE_FRAMES + AEGIS_HOLD_SPAN - 1) / AEGIS_HOLD_SPAN ? 0 : -EINVAL;
+}
+
 int
 core_unshare(uint32_t cap, uint32_t space, const uint32_t *pfns, uint32_t n)
 {
