@@ -115,6 +115,24 @@ check_names(const struct service *sv)
 	return NULL;
 }
 
+static const char *
+check_idle(const struct service *sv)
+{
+	struct sfile *const *link = &sv->idle;
+	uint32_t count = 0;
+
+	for (const struct sfile *file = sv->idle; file; file = file->idle_next) {
+		if (file->idle_link != link || sfile_used(file) || !file->info ||
+		    sfile_find(file->inode) != file)
+			return "an idle file";
+		link = &file->idle_next;
+		count++;
+	}
+	if (count != sv->idle_count || count > SFILE_IDLE || (count && sv->idle_end != link))
+		return "number of idle files";
+	return NULL;
+}
+
 const char *
 service_check(struct service *sv)
 {
@@ -129,6 +147,8 @@ service_check(struct service *sv)
 		bad = "number of processes";
 	if (!bad)
 		bad = check_names(sv);
+	if (!bad)
+		bad = check_idle(sv);
 	if (!bad)
 		bad = lock_check(sv);
 	if (!bad && !fs_check(sv->fs, &bad) && !bad)

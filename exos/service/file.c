@@ -11,6 +11,9 @@
  * because nobody says when a mapping goes.  When a page stops being the file's (truncation, a copy
  * in its place) all that have a share lose the frame, bindings included; when the inode itself
  * goes, they keep what they have until they end.
+ *
+ * A regular file that nobody uses any more stays as it is for a while, the last SFILE_IDLE of them: the next open
+ * finds its page made.  No space holds that page meanwhile, and what it says is written anew by that open.
  */
 #include "exos/service/priv.h"
 
@@ -18,6 +21,32 @@ struct sfile *
 sfile_find(const struct fs_inode *inode)
 {
 	return fs_object(inode);
+}
+
+static void
+idle_add(struct service *sv, struct sfile *file)
+{
+	if (!sv->idle)
+		sv->idle_end = &sv->idle;
+	file->idle_next = NULL;
+	file->idle_link = sv->idle_end;
+	*sv->idle_end = file;
+	sv->idle_end = &file->idle_next;
+	sv->idle_count++;
+}
+
+static void
+idle_remove(struct service *sv, struct sfile *file)
+{
+	if (!file->idle_link)
+		return;
+	*file->idle_link = file->idle_next;
+	if (file->idle_next)
+		file->idle_next->idle_link = file->idle_link;
+	else
+		sv->idle_end = file->idle_link;
+	file->idle_link = NULL;
+	sv->idle_count--;
 }
 
 static int
@@ -50,6 +79,7 @@ sfile_get(struct service *sv, struct fs_inode *inode, bool with_info)
 		file->info_frame = FS_NO_PFN;
 		fs_object_set(inode, file);
 	}
+	idle_remove(sv, file);
 	if (with_info && !file->info && sfile_info(sv, file)) {
 		sfile_put(sv, file);
 		return NULL;
@@ -60,6 +90,7 @@ sfile_get(struct service *sv, struct fs_inode *inode, bool with_info)
 static void
 sfile_free(struct service *sv, struct sfile *file)
 {
+	idle_remove(sv, file);
 	while (file->shares) {
 		struct share *share = file->shares;
 
@@ -77,15 +108,43 @@ sfile_free(struct service *sv, struct sfile *file)
 	core_free(file, sizeof(*file));
 }
 
-void
-sfile_put(struct service *sv, struct sfile *file)
+bool
+sfile_used(const struct sfile *file)
+{
+	return file->opens || file->shares || file->patch || file->fifo;
+}
+
+static void
+sfile_end(struct service *sv, struct sfile *file)
 {
 	struct fs_inode *inode = file->inode;
 
-	if (file->opens || file->shares || file->patch || file->fifo)
-		return;
 	sfile_free(sv, file);
 	fs_object_set(inode, NULL);
+}
+
+void
+sfile_put(struct service *sv, struct sfile *file)
+{
+	if (sfile_used(file) || file->idle_link)
+		return;
+	if (!file->info) {
+		sfile_end(sv, file);
+		return;
+	}
+	idle_add(sv, file);
+	if (sv->idle_count > SFILE_IDLE)
+		sfile_end(sv, sv->idle);
+}
+
+bool
+sfile_idle_free(struct service *sv)
+{
+	bool some = sv->idle;
+
+	while (sv->idle)
+		sfile_end(sv, sv->idle);
+	return some;
 }
 
 void

@@ -31,8 +31,12 @@ frame_take(struct service *sv, uint32_t *pfn)
 
 		while (core_frames_alloc(EXOS_CAP_OWN, sv->pool, n)) {
 			n /= 4;
-			if (!n)
+			if (n)
+				continue;
+			if (!sfile_idle_free(sv))
 				return -ENOMEM;
+			frame_flush(sv);
+			n = 1;
 		}
 		sv->pool_count = n;
 	}

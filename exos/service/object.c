@@ -103,8 +103,10 @@ object_part(const struct object *o, enum part part)
 static bool
 part_held(struct service *sv, const struct proc *p, enum part part, const void *what)
 {
-	for (uint32_t w = 0; w < OBJ_WORDS; w++) {
-		for (uint64_t bits = p->held[w]; bits; bits &= bits - 1) {
+	uint32_t left = p->held_count;
+
+	for (uint32_t w = 0; w < OBJ_WORDS && left; w++) {
+		for (uint64_t bits = p->held[w]; bits; bits &= bits - 1, left--) {
 			uint32_t index = w * 64 + (uint32_t)__builtin_ctzll(bits);
 
 			if (object_part(object_at(sv, index), part) == what)
@@ -128,8 +130,9 @@ parts_unshare(struct service *sv, struct proc *p, struct object *o)
 {
 	if (!p->space)
 		return;
+	/* The file's only object, and p's alone, is nobody else's. */
 	if (o->type == SVC_T_FILE && o->file && o->file->info &&
-	    !part_used(sv, p, PART_INFO, o->file))
+	    ((o->refs == 1 && o->file->opens == 1) || !part_used(sv, p, PART_INFO, o->file)))
 		core_unshare(EXOS_CAP_OWN, p->space, &o->file->info_frame, 1);
 	if (o->pipe && !part_used(sv, p, PART_PIPE, o->pipe))
 		core_unshare(EXOS_CAP_OWN, p->space, o->pipe->frames, o->pipe->pages + 1);

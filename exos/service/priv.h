@@ -48,8 +48,9 @@
 #define NAME_MAX_SLOT  64u
 #define WINDOWS        8u
 #define POOL           32u
-#define SPARE_PAGES    8u /* mail and message pages kept for the next process */
-#ifndef EXOS_OS_RELEASE   /* what uname and /proc say */
+#define SFILE_IDLE     128u /* files that nobody uses and that stay as they are */
+#define SPARE_PAGES    8u   /* mail and message pages kept for the next process */
+#ifndef EXOS_OS_RELEASE     /* what uname and /proc say */
 #define EXOS_OS_RELEASE "6.1.0-exos"
 #define EXOS_OS_VERSION "#1 SMP Aegis"
 #endif
@@ -87,7 +88,7 @@ struct pipe {
 	bool host; /* frames are the supervisor's, one end is the host; never freed */
 };
 
-/* A file that is open somewhere, mapped somewhere, or patched. */
+/* A file that is open somewhere, mapped somewhere, patched, or was open lately. */
 struct sfile {
 	struct fs_inode *inode; /* not referenced: inode_gone comes first */
 	uint32_t info_frame;    /* FS_NO_PFN: none (fifos) */
@@ -96,7 +97,8 @@ struct sfile {
 	struct share *shares;
 	struct pipe *fifo;
 	struct patch_file *patch;
-	bool hole_told; /* somebody was told that a page is a hole */
+	bool hole_told;                       /* somebody was told that a page is a hole */
+	struct sfile *idle_next, **idle_link; /* of those nobody uses; link NULL: not one */
 };
 
 /* A process was given frames of a file, some time. */
@@ -230,6 +232,8 @@ struct service {
 	uint32_t object_hint, object_count;
 	struct lock *locks;
 	uint32_t lock_count;
+	struct sfile *idle, **idle_end; /* files that nobody uses, the one closed first first */
+	uint32_t idle_count;
 	/* frames */
 	struct window windows[WINDOWS];
 	uint32_t window_stamp;
@@ -309,7 +313,9 @@ void *heap_zalloc(size_t size);
 /* The file of an inode, made if need be; NULL: no memory.  with_info: it has an info page. */
 struct sfile *sfile_get(struct service *sv, struct fs_inode *inode, bool with_info);
 struct sfile *sfile_find(const struct fs_inode *inode);
-void sfile_put(struct service *sv, struct sfile *file); /* frees it if nothing needs it */
+void sfile_put(struct service *sv, struct sfile *file); /* it may be in no use now */
+bool sfile_used(const struct sfile *file);
+bool sfile_idle_free(struct service *sv); /* what idle files keep; false: there are none */
 void sfile_gone(void *ctx, struct fs_inode *inode);
 void sfile_page_gone(void *ctx, struct fs_inode *inode, uint64_t index, uint32_t pfn,
 		     enum fs_page_state was);

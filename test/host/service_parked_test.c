@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects that processes have parked (exos/fd/park.c), as the service sees them.
+ * Objects that processes have parked (exos/fd/park.c), as the service sees them, and files that were open lately.
  */
 #include "test/host/service_case.h"
 
@@ -100,6 +100,55 @@ test_told(void)
 	IS(opened_at(1).steady, 0);
 }
 
+/* The page of a file that was closed is nobody's until the next open, which finds the same. */
+static void
+test_idle(void)
+{
+	struct svc_opened opened;
+	uint32_t frame, frames;
+	char name[24];
+	int64_t obj;
+
+	obj = open_(1, "/tmp/idle", LX_O_RDWR | LX_O_CREAT, 0644);
+	frame = opened_at(1).info_frame;
+	IS(call_a(1, SVC_CLOSE, (uint64_t)obj), 0);
+	IS(fake_held(sv->first->space, frame), 0);
+	CHECK(fake_held(FAKE_SERVICE, frame));
+	IS(path_call(1, SVC_TRUNCATE, "/tmp/idle", 5000, 0), 0);
+	obj = open_(child, "/tmp/idle", LX_O_RDONLY, 0);
+	opened = opened_at(child);
+	IS(opened.info_frame, frame);
+	IS(((struct svc_file_info *)fake_frame(frame))->size, 5000);
+	IS(fake_held(proc_of(child)->space, frame), AEGIS_READ);
+	IS(call_a(child, SVC_CLOSE, (uint64_t)obj), 0);
+	IS(path_call(1, SVC_UNLINK, "/tmp/idle", 0, 0), 0);
+	IS(fake_held(FAKE_SERVICE, frame), 0);
+	/* There are only so many, and who needs memory has theirs. */
+	for (uint32_t i = 0; i < SFILE_IDLE + 8; i++) {
+		snprintf(name, sizeof(name), "/tmp/idle%u", i);
+		obj = open_(1, name, LX_O_RDWR | LX_O_CREAT, 0644);
+		IS(call_a(1, SVC_CLOSE, (uint64_t)obj), 0);
+	}
+	IS(sv->idle_count, SFILE_IDLE);
+	frames = fake.frames;
+	CHECK(sfile_idle_free(sv));
+	frame_flush(sv);
+	IS(fake.frames, frames - SFILE_IDLE);
+	CHECK(!sfile_idle_free(sv));
+}
+
+/* A process without frames may ask for holdings pages of its own. */
+static void
+test_span(void)
+{
+	IS(call_a(child, SVC_SPAN, 0), 0);
+	IS(call_a(child, SVC_SPAN, UINT32_MAX), -EINVAL);
+	IS(call_a(child, SVC_SPAN, 1ull << 32), -EINVAL);
+	fake.fail_at = fake.requests + 1;
+	IS(call_a(child, SVC_SPAN, 0), -ENOMEM);
+	fake.fail_at = 0;
+}
+
 /* When there are no more objects, parked ones go. */
 static void
 test_full(void)
@@ -124,6 +173,8 @@ main(void)
 	test_gone();
 	test_replaced();
 	test_told();
+	test_idle();
+	test_span();
 	test_full();
 	printf("1..%d\n", test_count);
 	fake_reset();
