@@ -189,6 +189,9 @@ public_reader(uint64_t counters)
 {
 	uint32_t space = self()->space;
 
+	/* They may lie where this space records nothing yet: IN_USE says that it does. */
+	hold_supply(space, boot_page->system_frame / AEGIS_HOLD_SPAN);
+	hold_supply(space, SYSTEM->free_map_frame / AEGIS_HOLD_SPAN);
 	check_is(frame_bind(AEGIS_SELF, boot_page->system_frame, AEGIS_READ), 1);
 	check_is(frame_bind(AEGIS_SELF, SYSTEM->free_map_frame, AEGIS_READ), 1);
 	check_is(frame_bind(AEGIS_SELF, (uint32_t)counters, AEGIS_READ), AEGIS_DENIED);
