@@ -302,13 +302,20 @@ core_state_init(void)
 static bool
 user_range(uint64_t at, size_t n)
 {
-	return n == 0 || (at < AEGIS_USER_MAX && n <= AEGIS_USER_MAX - at);
+	return n == 0 || (at < EXOS_USER_TOP && n <= EXOS_USER_TOP - at);
+}
+
+/* Of the library, the program sees the image. */
+static bool
+user_image(uint64_t at, size_t n)
+{
+	return at >= EXOS_IMAGE && at < EXOS_AREA && n <= EXOS_AREA - at;
 }
 
 int
 copy_in(void *to, uint64_t from, size_t n)
 {
-	if (!user_range(from, n))
+	if (!user_range(from, n) && !user_image(from, n))
 		return -EFAULT;
 	return core_copy(to, (const void *)from, n) ? -EFAULT : 0;
 }
