@@ -242,7 +242,7 @@ setup_valid(const struct aegis_setup *s)
 {
 	const uint64_t addresses[] = {s->fault_entry, s->async_entry, s->begin_entry,
 				      s->call_entry,  s->call_stack,  s->resume_start,
-				      s->resume_rip,  s->gs_base};
+				      s->resume_rip,  s->gs_base,     s->call_fs};
 
 	for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
 		if (addresses[i] >= AEGIS_USER_MAX)

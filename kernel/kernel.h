@@ -291,6 +291,7 @@ struct upcall_fast {
 };
 #define YIELDS 4u
 enum { ODD_OTHERWISE = 1, ODD_GIVEN = 2 };
+enum { DOOR_ACCEPTS = 1, DOOR_RETURNS = 2, DOOR_SHORTLY = 4 }; /* bits of door, as they lie there */
 struct env {
 	/* What the entry code uses; asm.h has the offsets. */
 	struct upcall_fast fast; /* must be first */
@@ -298,15 +299,16 @@ struct env {
 	uint32_t calls; /* ever made */
 	union {
 		struct {
-			bool accepts;          /* sleeps with AEGIS_SLEEP_ACCEPT */
-			bool returns_to_sleep; /* entered out of that sleep, not returned since */
-			uint8_t odd;           /* cpu_odd; ODD_GIVEN: entered by a short yield */
-			bool killed;           /* kill is not 0 */
+			bool accepts : 1;          /* sleeps with AEGIS_SLEEP_ACCEPT */
+			bool returns_to_sleep : 1; /* entered out of that sleep, not returned since */
+			bool shortly : 1;          /* by a short call that is not settled */
+			bool killed;               /* kill is not 0 */
+			uint8_t odd;   /* cpu_odd; ODD_GIVEN: entered by a short yield */
+			uint8_t state; /* AEGIS_STATE_*, env.lock */
 		};
-		uint32_t door; /* all four at once */
+		uint32_t door; /* all of it at once */
 	};
-	uint32_t state; /* AEGIS_STATE_*, env.lock */
-	uint32_t seen;  /* event count it sleeps on */
+	uint32_t seen; /* event count it sleeps on */
 	struct lock *lock;
 	struct space *space;
 	uint64_t stamp; /* cpu.stamp for which page->slice and the like are right */

@@ -15,10 +15,12 @@
  * 5. A processor's entry code may make one transfer, out of an environment that nobody waits for into
  *    one whose door is open, and the return from it, without C (switch.S).  It does what transfer and
  *    transfer_return do, with the target's lock held, but for what only others could see: the caller
- *    stays RUNNING, as it may, because the processor that runs it knows: machine_caller.  The links
- *    are made, and the time until then is charged to the caller, when C is entered for any reason
- *    (pct_settle), so that C sees invariants 1 to 4 as they are, on every processor.  machine_sender
- *    is the same for a transfer that nobody returns from, and for a yield (cpu.c, invariant 6).
+ *    stays RUNNING, as it may, because the processor that runs it knows: machine_caller; the callee's
+ *    door says `shortly` exactly then, and the processor keeps its bit in the caller's space (flush.c).
+ *    The links are made, the bit and `shortly` go, and the time until then is charged to the caller,
+ *    when C is entered for any reason (pct_settle), so that C sees invariants 1 to 4 as they are, on
+ *    every processor.  machine_sender is the same for a transfer that nobody returns from, and for a
+ *    yield (cpu.c, invariant 6).
  * 6. ways[] remembers the target of a gate that was found live at an epoch; gate_epoch changes after each
  *    revocation of a name, and before the number of an environment that ended is free.  The entry code
  *    compares them with the target's lock held.
@@ -140,7 +142,7 @@ _callee_enter(struct env *t, uint32_t caller, uint64_t epilogue, struct machine_
 	t->lent = 0;
 	area->defer = 1;
 	_transfer_enter(t, epilogue);
-	machine_set_fs_base(0);
+	machine_set_fs_base(t->setup.call_fs);
 	machine_set_gs_base(t->setup.gs_base);
 	machine_set_pkru(t->setup.pkru);
 	call->rax = caller;
@@ -264,6 +266,7 @@ pct_settle(void)
 	both_lock(t, from->number, 0, &from);
 	cpu_relay(from, t);
 	t->lent = 0;
+	t->shortly = false;
 	if (c) {
 		caller_complete(c);
 		c->state = AEGIS_STATE_CALLING;

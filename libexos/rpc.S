@@ -95,9 +95,8 @@ exos_lrpc:
 	.globl	exos_tlrpc
 	.type	exos_tlrpc, @function
 exos_tlrpc:
-	movl	%edi, %eax
-	shlq	$32, %rax
-	orq	$PCT_CALL, %rax
+	shlq	$32, %rdi
+	leaq	PCT_CALL(%rdi), %rax
 	pushq	%r8
 	movq	%rsi, %rdi
 	movq	%rdx, %rsi

@@ -29,8 +29,6 @@ core_serve_entry_keys:
 	movq	%gs:CONTROL_TARGET, %rdx
 	movq	%r11, %rax
 core_serve_entry:
-	movq	%gs:CONTROL_SERVE_FS, %rcx
-	wrfsbase %rcx
 	movl	$0, %gs:CONTROL_DEFER
 	cmpl	$0, %gs:CONTROL_PENDING
 	jne	1f

@@ -12,9 +12,10 @@
  *    exos_accept parks.
  * 3. The words are those of api_env.  A child of fork finds its parent's there, and forgets them: its
  *    environment accepts nothing and has no gate but the service's.
+ * 4. serve_fs is the FS base that the kernel sets at each transfer in: the program's at its last exos_accept.
  *
- * The entry that the kernel knows is core_serve_entry (serve.S), which gives the program its FS base and
- * its upcalls back.  Vector registers do not live across exos_accept, which is a function for its caller.
+ * The entry that the kernel knows is core_serve_entry (serve.S), which gives the program its upcalls back.
+ * Vector registers do not live across exos_accept, which is a function for its caller.
  */
 #include "api.h"
 #include "exos/core/priv.h"
@@ -66,6 +67,7 @@ api_setup_write(void)
 	if (c->serve_entry) {
 		setup->call_entry = (uint64_t)(c->keys ? core_serve_entry_keys : core_serve_entry);
 		setup->call_stack = c->serve->stack;
+		setup->call_fs = c->serve_fs;
 	}
 	return core_error(aegis_env_write(AEGIS_SELF, c->env, EXOS_BATCH_OFFSET));
 }
@@ -91,7 +93,24 @@ api_serve(struct call *call)
 		return -EBUSY;
 	c->serve_entry = in.entry;
 	c->serve->stack = in.stack;
+	c->serve_fs = api_fs_read();
 	return api_setup_write();
+}
+
+/* The program's FS base, as the kernel knows it too: a thread library sets it once. */
+static int
+serve_fs_set(struct control *c)
+{
+	uint64_t fs = api_fs_read(), known = c->serve_fs;
+	int st;
+
+	if (fs == known)
+		return 0;
+	c->serve_fs = fs;
+	st = api_setup_write();
+	if (st)
+		c->serve_fs = known;
+	return st;
 }
 
 static uint64_t
@@ -118,11 +137,15 @@ api_accept(struct call *call)
 {
 	struct control *c = api_own();
 	struct serve *s = c->serve;
+	int st;
 
 	if (!c->serve_entry)
 		return -EINVAL;
 	if (s->parked)
 		return -EBUSY;
+	st = serve_fs_set(c);
+	if (st)
+		return st;
 	s->seen = (uint32_t)call->a[0];
 	s->deadline = call->a[1];
 	if (signal_pending())
@@ -131,7 +154,6 @@ api_accept(struct call *call)
 		return 0;
 	s->frame = *call_frame(call);
 	memcpy(s->callee, call->callee, sizeof(s->callee));
-	c->serve_fs = api_fs_read();
 	s->modes = api_modes_read();
 	s->parked = true;
 	core_park(s->seen, accept_deadline(s->deadline));

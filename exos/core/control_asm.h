@@ -19,7 +19,6 @@
 #define CONTROL_ATTENTION 160
 #define CONTROL_KEYS      164
 #define CONTROL_SERVE     176
-#define CONTROL_SERVE_FS  184
 #define CONTROL_LIGHT     192
 #define CONTROL_FAULT     224
 #define CONTROL_FAST      240

@@ -31,7 +31,6 @@ _Static_assert(offsetof(struct control, number) == CONTROL_NUMBER, "assembly");
 _Static_assert(offsetof(struct control, attention) == CONTROL_ATTENTION, "assembly");
 _Static_assert(offsetof(struct control, keys) == CONTROL_KEYS, "assembly");
 _Static_assert(offsetof(struct control, serve_entry) == CONTROL_SERVE, "assembly");
-_Static_assert(offsetof(struct control, serve_fs) == CONTROL_SERVE_FS, "assembly");
 _Static_assert(offsetof(struct control, light_rsp) == CONTROL_LIGHT, "assembly");
 _Static_assert(offsetof(struct control, fault_handler) == CONTROL_FAULT, "assembly");
 _Static_assert(offsetof(struct control, fault_fast) == CONTROL_FAST, "assembly");

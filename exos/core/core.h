@@ -37,7 +37,7 @@ struct control {
 	uint32_t keys;          /* 164: not 0: private pages are closed while the program runs */
 	uint64_t traps;         /* calls that came by exception */
 	uint64_t serve_entry;   /* 176: where transfers enter the program */
-	uint64_t serve_fs;      /* 184: FS base there */
+	uint64_t serve_fs;      /* FS base there, as in the environment's setup */
 	uint64_t light_rsp;   /* 192: context of a program that gave the processor away, 0: none */
 	struct serve *serve;  /* private heap; exos/api/serve.c */
 	uint32_t home_cpu;    /* as in the environment's setup */

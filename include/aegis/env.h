@@ -48,12 +48,13 @@ struct aegis_setup {
 	uint64_t resume_start; /* resume sequence, see fault.h; 0: none */
 	uint64_t resume_rip;   /* address of its last instruction */
 	uint64_t gs_base;      /* GS base at every upcall, begin and call */
+	uint64_t call_fs;      /* FS base at every call; at the others it is 0, or as it was */
 	uint32_t pkru;         /* PKRU at every upcall, begin and call */
 	uint32_t space;        /* space number */
 	uint32_t cpu;          /* processor on which it takes time that nobody owns */
 	uint32_t flags;        /* AEGIS_SETUP_* */
 };
-_Static_assert(sizeof(struct aegis_setup) == 96, "ABI");
+_Static_assert(sizeof(struct aegis_setup) == 104, "ABI");
 
 #define AEGIS_SETUP_EXTRA (1u << 0) /* wants unowned and yielded time */
 

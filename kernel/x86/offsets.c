@@ -33,6 +33,7 @@ offsets(void)
 	OFFSET(ENV_RSP, struct env, regs.rsp);
 	OFFSET(ENV_CALL_ENTRY, struct env, setup.call_entry);
 	OFFSET(ENV_CALL_STACK, struct env, setup.call_stack);
+	OFFSET(ENV_CALL_FS, struct env, setup.call_fs);
 	OFFSET(ENV_HANDLERS_GS, struct env, setup.gs_base);
 	OFFSET(ENV_SETUP_CPU, struct env, setup.cpu);
 	OFFSET(ENV_BEGIN_ENTRY, struct env, setup.begin_entry);
@@ -42,11 +43,16 @@ offsets(void)
 	OFFSET(WAYS_LOCK, struct env, yields.lock);
 	OFFSET(WAYS_TARGET, struct env, yields.target);
 	VALUE(YIELD_MASK, YIELDS - 1);
-	VALUE(DOOR_GIVEN, ODD_GIVEN << 16);
+	VALUE(DOOR_SENT, DOOR_RETURNS | AEGIS_STATE_RUNNING << 24);
+	VALUE(DOOR_CALLED, DOOR_RETURNS | DOOR_SHORTLY | AEGIS_STATE_RUNNING << 24);
+	VALUE(DOOR_RUNS, AEGIS_STATE_RUNNING << 24);
+	VALUE(DOOR_RESTS, DOOR_ACCEPTS | AEGIS_STATE_SLEEPING << 24);
+	VALUE(DOOR_NOT_GIVEN, 0xffffff & ~(ODD_GIVEN << 16)); /* all but state and that */
 	VALUE(ODD_GIVEN, ODD_GIVEN);
 	VALUE(LOCK_READY, LOCK_READY);
-	VALUE(STATE_READY, AEGIS_STATE_READY);
-	VALUE(STATE_RUNNING, AEGIS_STATE_RUNNING);
+	/* odd and state at once: */
+	VALUE(READY, AEGIS_STATE_READY << 8);
+	VALUE(GIVEN_RUNNING, AEGIS_STATE_RUNNING << 8 | ODD_GIVEN);
 	VALUE(REGS_SIZE, sizeof(struct regs));
 	VALUE(WAY_SIZE, sizeof(struct way));
 	OFFSET(PAGE_TIME, struct aegis_env_page, time_tsc);

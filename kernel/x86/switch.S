@@ -21,39 +21,43 @@
 /* ---- transfers, the short way (pct.c, invariants 5 and 6) ---- */
 
 /*
- * From the space of \from to that of \to, at rax: as space_load.  Clobbers rax r11.
+ * Into the space at rax, that of the environment at \to, whose way out is SPACE_LEAVE.  A caller's space keeps its
+ * bit: it comes back to it (flush.c, invariant 1).  Clobbers rax, and \by, which is the processor's number then.
  */
-	.macro	SPACE_SWITCH from, to
-	movl	%gs:0, %r11d		/* cpu */
-	lock btsl %r11d, SPACE_CPUS(%rax)
+	.macro	SPACE_ENTER to, by
+	movl	%gs:0, %\by		/* cpu */
+	lock btsl %\by, SPACE_CPUS(%rax)
 	movq	ENV_ROOT(\to), %rax
 	movq	%rax, %cr3
-	movq	ENV_SPACE(\from), %rax
-	lock btrl %r11d, SPACE_CPUS(%rax)
+	.endm
+
+/* Of the space at \space, which is not loaded any more, by the processor with this number. */
+	.macro	SPACE_LEAVE space, by
+	lock btrl %\by, SPACE_CPUS(\space)
 	.endm
 
 /*
- * The way of pct_call, and of pct_send.  rip and rflags go at once where they are to be kept; rax rcx rdx
- * r11 are what there is to work with, and rsp is the user's all the way.
+ * The way of pct_call, and of pct_send.  rip, rsp and rflags go at once where they are to be kept: rax rcx rdx r11
+ * rsp are what there is to work with.
  */
 	.macro	TRANSFER_FAST number, wait
 	movq	%rdx, %gs:PERCPU_SCRATCH
 	movq	%gs:PERCPU_LOCAL, %rdx
-	cmpl	$0, ENV_DOOR(%rdx)	/* it serves no call, and nothing about it is odd */
+	cmpl	$DOOR_RUNS, ENV_DOOR(%rdx)	/* it serves no call, and nothing about it is odd */
 	jne	21f
 	movq	%rcx, ENV_RIP(%rdx)
-	movq	%r11, ENV_RFLAGS(%rdx)
-	.if	\wait
-	movq	%rsp, ENV_RSP(%rdx)
-	.else
+	.ifeq	\wait
 	movl	ENV_SETUP_CPU(%rdx), %ecx	/* another could run it meanwhile */
 	cmpl	%gs:0, %ecx
 	jne	26f
 	.endif
+	movq	%r11, ENV_RFLAGS(%rdx)
+	movq	%rsp, ENV_RSP(%rdx)
+	movq	%rdx, %rsp
 	shrq	$27, %rax		/* gate * WAY_SIZE + 8 */
 	cmpq	$CALL_GATES * WAY_SIZE + 8, %rax
 	jae	22f
-	leaq	ENV_WAYS-8(%rdx,%rax), %r11
+	leaq	ENV_WAYS-8(%rsp,%rax), %r11
 	movq	WAY_LOCK(%r11), %rdx
 	movl	%gs:PERCPU_LOCK, %ecx
 	movl	$0x80000000, %eax	/* LOCK_DOOR */
@@ -64,71 +68,77 @@
 	jne	23f
 	xorl	%ecx, %ecx
 	PATCHED	rdpkru, pkru_sites
-	movq	WAY_TARGET(%r11), %rdx
-	cmpl	FAST_PKRU(%rdx), %eax
+	movq	WAY_TARGET(%r11), %rcx
+	cmpl	FAST_PKRU(%rcx), %eax
 	jne	23f
-	movq	%gs:PERCPU_LOCAL, %rcx
 	.if	\wait
-	movl	%eax, ENV_PKRU(%rcx)
+	movl	%eax, ENV_PKRU(%rsp)
 	.endif
-	movq	ENV_STAMP(%rcx), %rax
-	cmpq	ENV_STAMP(%rdx), %rax
+	movq	ENV_STAMP(%rsp), %rax
+	cmpq	ENV_STAMP(%rcx), %rax
 	jne	23f
 	/* Nothing can fail from here on. */
 	.if	\wait
 	rdfsbase %rax
-	movq	%rax, ENV_FS_BASE(%rcx)
-	.endif
-	xorl	%eax, %eax
-	wrfsbase %rax
-	movl	$2, ENV_STATE(%rdx)	/* AEGIS_STATE_RUNNING */
-	movl	$0x100, ENV_DOOR(%rdx)	/* returns_to_sleep */
-	movq	FAST_AREA(%rdx), %rax
-	movl	$1, (%rax)		/* defer */
-	movq	ENV_SPACE(%rdx), %rax
-	cmpq	ENV_SPACE(%rcx), %rax
-	je	20f
-	SPACE_SWITCH %rcx, %rdx
-20:	movq	%rdx, %gs:PERCPU_LOCAL
-	.if	\wait
-	movq	%rcx, %gs:PERCPU_CALLER
+	movq	%rax, ENV_FS_BASE(%rsp)
+	movl	$DOOR_CALLED, ENV_DOOR(%rcx)
 	.else
-	movq	%rcx, %gs:PERCPU_SENDER
+	movl	$DOOR_SENT, ENV_DOOR(%rcx)
 	.endif
-	incl	ENV_CALLS(%rcx)
+	movq	ENV_CALL_FS(%rcx), %rax
+	wrfsbase %rax
+	movq	FAST_AREA(%rcx), %rax
+	movl	$1, (%rax)		/* defer */
+	movq	ENV_SPACE(%rcx), %rax
+	.if	\wait
+	cmpq	ENV_SPACE(%rsp), %rax
+	je	20f
+	SPACE_ENTER %rcx, r11d
+	.else
+	movq	ENV_SPACE(%rsp), %rdx
+	cmpq	%rdx, %rax
+	je	20f
+	SPACE_ENTER %rcx, r11d
+	SPACE_LEAVE %rdx, r11d
+	.endif
+20:	movq	%rcx, %gs:PERCPU_LOCAL
+	.if	\wait
+	movq	%rsp, %gs:PERCPU_CALLER
+	.else
+	movq	%rsp, %gs:PERCPU_SENDER
+	.endif
+	incl	ENV_CALLS(%rsp)
 	movq	%gs:PERCPU_COUNTERS, %rax
 	incq	pct_transfers(%rax)
-	movq	ENV_LOCK(%rdx), %rax
+	movq	ENV_LOCK(%rcx), %rax
 	movl	$0, (%rax)
-	movq	%rdx, %r11
 	movq	%gs:PERCPU_SCRATCH, %rdx
 	swapgs
 	.if	\wait
 	rdgsbase %rax
-	movq	%rax, ENV_GS_BASE(%rcx)
+	movq	%rax, ENV_GS_BASE(%rsp)
 	.endif
-	movq	ENV_HANDLERS_GS(%r11), %rax
+	movq	ENV_HANDLERS_GS(%rcx), %rax
 	wrgsbase %rax
-	movl	ENV_NUMBER(%rcx), %eax
-	movq	ENV_CALL_STACK(%r11), %rsp
-	movq	ENV_CALL_ENTRY(%r11), %rcx
+	movl	ENV_NUMBER(%rsp), %eax
+	movq	ENV_CALL_STACK(%rcx), %rsp
+	movq	ENV_CALL_ENTRY(%rcx), %rcx
 	movl	$0x202, %r11d
 	sysretq
 
 	/* By C, with all registers as they came. */
 23:	movq	WAY_LOCK(%r11), %rdx
 	movl	$0x80000000, (%rdx)
-24:	movq	%gs:PERCPU_LOCAL, %rdx
-	leaq	ENV_WAYS(%rdx), %rax
+24:	leaq	ENV_WAYS(%rsp), %rax
 	subq	%rax, %r11
 	movq	%r11, %rax
-	movq	ENV_RIP(%rdx), %rcx
-	movq	ENV_RFLAGS(%rdx), %r11
 	jmp	25f
 22:	subq	$8, %rax
 25:	shlq	$27, %rax
 	addq	$\number, %rax
-	jmp	21f
+	movq	%rsp, %rdx
+	movq	ENV_RSP(%rdx), %rsp
+	movq	ENV_RFLAGS(%rdx), %r11
 26:	movq	ENV_RIP(%rdx), %rcx
 21:	movq	%gs:PERCPU_SCRATCH, %rdx
 	jmp	syscall_c
@@ -143,57 +153,57 @@ pct_send_fast:
 
 /* From the environment that a call entered like this, if only the caller has waited since. */
 pct_return_fast:
-	cmpq	$0, %gs:PERCPU_CALLER
-	je	syscall_c
 	movq	%rdx, %gs:PERCPU_SCRATCH
 	movq	%rcx, %gs:PERCPU_USER_RIP
-	movq	%gs:PERCPU_LOCAL, %rdx
-	movq	ENV_LOCK(%rdx), %rdx
+	movq	%rsp, %gs:PERCPU_USER_RSP
+	movq	%gs:PERCPU_LOCAL, %rsp
+	movq	ENV_LOCK(%rsp), %rdx
 	movl	%gs:PERCPU_LOCK, %ecx
 	xorl	%eax, %eax
 	lock cmpxchgl %ecx, (%rdx)
 	jne	31f
+	cmpl	$DOOR_CALLED, ENV_DOOR(%rsp)
+	jne	32f
+	movq	FAST_PAGE(%rsp), %rax
+	movl	PAGE_EVENTS(%rax), %eax
+	cmpl	ENV_SEEN(%rsp), %eax
+	jne	32f
 	xorl	%ecx, %ecx
 	PATCHED	rdpkru, pkru_sites
-	movq	%gs:PERCPU_CALLER, %rdx
-	cmpl	ENV_PKRU(%rdx), %eax
+	movq	%gs:PERCPU_CALLER, %rcx
+	cmpl	ENV_PKRU(%rcx), %eax
 	jne	32f
-	movq	%gs:PERCPU_LOCAL, %rcx
-	cmpl	$0x100, ENV_DOOR(%rcx)
-	jne	32f
-	movq	FAST_PAGE(%rcx), %rax
-	movl	PAGE_EVENTS(%rax), %eax
-	cmpl	ENV_SEEN(%rcx), %eax
-	jne	32f
-	movl	$3, ENV_STATE(%rcx)	/* AEGIS_STATE_SLEEPING */
-	movl	$1, ENV_DOOR(%rcx)	/* accepts */
-	incl	ENV_CALLS(%rcx)
-	movq	ENV_SPACE(%rdx), %rax
+	/* Nothing can fail from here on. */
+	movl	$DOOR_RESTS, ENV_DOOR(%rsp)
+	incl	ENV_CALLS(%rsp)
+	movq	ENV_SPACE(%rsp), %rax
 	cmpq	ENV_SPACE(%rcx), %rax
 	je	30f
-	SPACE_SWITCH %rcx, %rdx
-30:	movq	%rdx, %gs:PERCPU_LOCAL
+	movq	ENV_ROOT(%rcx), %rdx
+	movq	%rdx, %cr3
+	movl	%gs:0, %edx		/* cpu */
+	SPACE_LEAVE %rax, edx
+30:	movq	%rcx, %gs:PERCPU_LOCAL
 	movq	$0, %gs:PERCPU_CALLER
-	movq	ENV_LOCK(%rcx), %rax
+	movq	ENV_LOCK(%rsp), %rax
 	movl	$0x80000000, (%rax)	/* LOCK_DOOR */
-	movq	ENV_FS_BASE(%rdx), %rax
+	movq	ENV_FS_BASE(%rcx), %rax
 	wrfsbase %rax
-	movq	%rdx, %r11
 	movq	%gs:PERCPU_SCRATCH, %rdx
 	swapgs
-	movq	ENV_GS_BASE(%r11), %rax
+	movq	ENV_GS_BASE(%rcx), %rax
 	wrgsbase %rax
 	xorl	%eax, %eax		/* AEGIS_OK */
-	movq	ENV_RIP(%r11), %rcx
-	movq	ENV_RSP(%r11), %rsp
-	movq	ENV_RFLAGS(%r11), %r11
+	movq	ENV_RSP(%rcx), %rsp
+	movq	ENV_RFLAGS(%rcx), %r11
+	movq	ENV_RIP(%rcx), %rcx
 	sysretq
 
-32:	movq	%gs:PERCPU_LOCAL, %rdx
-	movq	ENV_LOCK(%rdx), %rdx
+32:	movq	ENV_LOCK(%rsp), %rdx
 	movl	$0, (%rdx)
-31:	movl	$CALL_PCT+2, %eax
-	movq	%gs:PERCPU_USER_RIP, %rcx
+31:	movq	%gs:PERCPU_USER_RIP, %rcx
+	movq	%gs:PERCPU_USER_RSP, %rsp
+	movl	$CALL_PCT+2, %eax
 	movq	%gs:PERCPU_SCRATCH, %rdx
 	jmp	syscall_c
 
@@ -206,7 +216,7 @@ pct_return_fast:
 #define WAY(field) field(%r8,%r10,8)
 yield_fast:
 	movq	%gs:PERCPU_LOCAL, %r8
-	testl	$~DOOR_GIVEN, ENV_DOOR(%r8)
+	testl	$DOOR_NOT_GIVEN, ENV_DOOR(%r8)
 	jnz	syscall_c
 	movl	%esi, %r10d
 	andl	$YIELD_MASK, %r10d
@@ -241,10 +251,8 @@ yield_fast:
 	xorl	%eax, %eax
 	lock cmpxchgl %edx, (%rcx)
 	jne	yield_rip
-	movl	$STATE_READY, ENV_STATE(%r8)
-	movb	$0, ENV_ODD(%r8)	/* and not `killed`, which others write */
-2:	movl	$STATE_RUNNING, ENV_STATE(%r10)
-	movb	$ODD_GIVEN, ENV_ODD(%r10)
+	movw	$READY, ENV_ODD(%r8)	/* and not `killed`, which others write */
+2:	movw	$GIVEN_RUNNING, ENV_ODD(%r10)
 
 	/* From r8 to r10: the event, the time, the space. */
 yield_go:
@@ -264,7 +272,9 @@ yield_go:
 	movq	ENV_SPACE(%r10), %rax
 	cmpq	ENV_SPACE(%r8), %rax
 	je	1f
-	SPACE_SWITCH %r8, %r10
+	SPACE_ENTER %r10, edx
+	movq	ENV_SPACE(%r8), %rax
+	SPACE_LEAVE %rax, edx
 1:	movq	%r10, %gs:PERCPU_LOCAL
 	movl	$0, (%r9)
 	movl	$LOCK_READY, (%rcx)
@@ -316,8 +326,7 @@ yield_back:
 	lock cmpxchgl %edx, (%r9)
 	jne	yield_c
 	movq	WAY(WAYS_TARGET), %r10
-	movl	$STATE_READY, ENV_STATE(%r8)
-	movb	$0, ENV_ODD(%r8)
+	movw	$READY, ENV_ODD(%r8)
 	movq	$0, %gs:PERCPU_SENDER
 	movq	%r9, %rcx
 	leaq	ENV_RIP(%r8), %r9

@@ -37,6 +37,7 @@ setup_fill(struct aegis_setup *s, const struct guest *g, uint32_t space, uint32_
 		.resume_start = (uint64_t)guest_resume_start,
 		.resume_rip = (uint64_t)guest_resume_rip,
 		.gs_base = (uint64_t)g,
+		.call_fs = (uint64_t)g + CALL_FS,
 		.space = space,
 		.cpu = cpu,
 		.flags = flags,

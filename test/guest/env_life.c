@@ -269,7 +269,8 @@ TEST(env_write_bad)
 	for (uint32_t i = 0; i < sizeof(kernel) / 8; i++) {
 		uint64_t *fields[] = {&s->area_va,      &s->fault_entry, &s->async_entry,
 				      &s->begin_entry,  &s->call_entry,  &s->call_stack,
-				      &s->resume_start, &s->resume_rip,  &s->gs_base};
+				      &s->resume_start, &s->resume_rip,  &s->gs_base,
+				      &s->call_fs};
 
 		for (uint32_t f = 0; f < sizeof(fields) / sizeof(fields[0]); f++) {
 			*s = good;

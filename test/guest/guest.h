@@ -234,6 +234,7 @@ spare(void)
 #define SPAWN_NO_FAULT (1u << 4) /* no handler for exceptions */
 #define SPAWN_WAIT     (1u << 5) /* not woken yet */
 #define SPAWN_WX       (1u << 6) /* its space may have what is writable and executable */
+#define CALL_FS        24u       /* a child's FS base when it is called, from its area on */
 struct spawn {
 	guest_fn *fn;
 	uint64_t arg;

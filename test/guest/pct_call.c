@@ -106,6 +106,43 @@ TEST(pct_message)
 	}
 }
 
+/* Who is called has the FS base that its setup says, and who called has its own back. */
+static void
+fs_look(struct message *m, uint32_t caller)
+{
+	(void)caller;
+	m->rsi = __builtin_ia32_rdfsbase64();
+	m->rdi = (uint64_t)self();
+	__builtin_ia32_wrfsbase64(m->rdx);
+}
+
+TEST(pct_fs)
+{
+	struct child *c[3];
+
+	stop = served = 0;
+	c[0] = server_start(fs_look, 0, SPAWN_SPACE);
+	c[1] = server_start(fs_look, 0, 0);
+	c[2] = server_start(fs_look, SYSTEM->cpus - 1, SPAWN_SPACE);
+	for (uint32_t k = 0; k < 3; k++) {
+		require_is(aegis_pct_bind(CAP, c[k]->env, GATE), AEGIS_OK);
+		for (uint32_t i = 1; i < 300; i++) {
+			struct message m = {.rdx = 0x7000000000 + i};
+
+			__builtin_ia32_wrfsbase64(0x1000ul * i);
+			check_is(transfer(GATE, &m), AEGIS_OK);
+			check_is(__builtin_ia32_rdfsbase64(), 0x1000ul * i);
+			check_is(m.rsi, m.rdi + CALL_FS);
+		}
+	}
+	__builtin_ia32_wrfsbase64(0);
+	stop = 1;
+	for (uint32_t k = 0; k < 3; k++) {
+		aegis_wake(CAP, c[k]->env, 0);
+		child_join(c[k]);
+	}
+}
+
 /* Vector registers are message, both ways. */
 static void
 double_vectors(struct message *m, uint32_t caller)

@@ -59,7 +59,7 @@ proof_env_setup(void)
 	PROVE(s.fault_entry >> 47 == 0 && s.async_entry >> 47 == 0 && s.begin_entry >> 47 == 0 &&
 		      s.call_entry >> 47 == 0 && s.call_stack >> 47 == 0,
 	      "handlers lie in the lower half: canonical, and not the kernel's");
-	PROVE(s.gs_base >> 47 == 0, "GS base is canonical");
+	PROVE(s.gs_base >> 47 == 0 && s.call_fs >> 47 == 0, "bases are canonical");
 	PROVE(s.resume_start < AEGIS_USER_MAX && s.resume_rip < AEGIS_USER_MAX, "so is the resume");
 	PROVE(s.area_va % PAGE == 0 && s.area_pages <= AEGIS_AREA_PAGES && s.area_pages >= 2,
 	      "an area of whole pages");

@@ -3,7 +3,7 @@
  * Shootdown: eight processors, two spaces, and the frames that change owner.
  *
  * Models, of kernel/flush.c: _flush_finish, remote_forget, local_forget, tlb_serve, space_load,
- * space_unload; of kernel/lock.c: lock_acquire, which serves while it waits; of kernel/tlb.c and
+ * space_unload; of kernel/x86/switch.S and pct.c: a short call, its return, its settling; of kernel/lock.c: lock_acquire, which serves while it waits; of kernel/tlb.c and
  * kernel/range.c: an entry is changed, then the flush is finished, with the space's lock held; of
  * kernel/mem.c: a frame that is released may be bound by anyone. And the processor: it keeps
  * translations until it forgets, and walks again by itself. Here it walks at once, whenever the entry
@@ -12,7 +12,7 @@
  *
  * Processors 0 to CHANGERS - 1 run in one space each and change either, CHANGES times: unbind its page
  * if it is bound, else bind a free frame to it. Processors from there to CHANGERS + MOVERS - 1 change
- * spaces, MOVES times, or stop translating. The others run, half in each space, all the time. Whoever
+ * spaces, MOVES times, by short calls and without, or stop translating. The others run, half in each space, all the time. Whoever
  * does not wait in the kernel takes its interrupts.
  *
  * A ticket is kept as what the comparison with shoot_done makes of it: owed[c] has the changers whose
@@ -125,6 +125,22 @@ inline space_change(to)
 	fi
 }
 
+/* A short call into space `to`, from which it returns, or which C settles because it is entered. */
+inline short_call(to)
+{
+	cpus[to] = cpus[to] | ME;
+	d_step { loaded[me] = to; forget(me) };
+#ifdef SHORT_BIT
+	cpus[old] = cpus[old] & ~ME;
+#endif
+	if
+	:: true ->
+		d_step { loaded[me] = old; forget(me) };
+		cpus[to] = cpus[to] & ~ME
+	:: true -> cpus[old] = cpus[old] & ~ME
+	fi
+}
+
 proctype runner(byte me)
 {
 end_run:
@@ -147,6 +163,8 @@ end_run:
 		:: old != 0 -> space_change(0)
 		:: old != 1 -> space_change(1)
 		:: old != NONE -> space_change(NONE)
+		:: old == 0 -> short_call(1)
+		:: old == 1 -> short_call(0)
 		fi;
 		old = 0
 	od
