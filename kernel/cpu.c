@@ -277,7 +277,7 @@ cpu_relay(struct env *from, struct env *to)
 	uint64_t now = machine_tsc();
 
 	c->env = to;
-	if (c->space != to->space) /* a caller's bit was left */
+	if (c->space != to->space) /* whose bit a transfer left */
 		atomic_fetch_and(&c->space->cpus, ~(1u << machine_cpu()));
 	c->space = to->space;
 	if (!(to->odd & ODD_GIVEN)) {

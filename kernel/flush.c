@@ -5,8 +5,8 @@
  * 1. s->cpus has the bit of every processor that may translate through s.  A processor sets
  *    its bit before it loads the table, and clears it after it loaded another, so whoever
  *    changes an entry and then reads s->cpus misses nobody: who is not in it will read the new
- *    entry.  A short call leaves its caller's bit where it is, until the call is over or settled
- *    (pct.c, 5): that costs a request that nobody needs, never one that is missed.
+ *    entry.  A short transfer leaves the bit of who made it where it is, until it is over or
+ *    settled (pct.c, 5): that costs a request that nobody needs, never one that is missed.
  * 2. shoot_asked counts requests to a processor, shoot_done those it has answered.  A
  *    request carries no addresses: the answer is to forget all user translations.
  * 3. A call sends at most one interrupt to each processor for a batch, waits for all

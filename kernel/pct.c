@@ -16,7 +16,7 @@
  *    one whose door is open, and the return from it, without C (switch.S).  It does what transfer and
  *    transfer_return do, with the target's lock held, but for what only others could see: the caller
  *    stays RUNNING, as it may, because the processor that runs it knows: machine_caller; the callee's
- *    door says `shortly` exactly then, and the processor keeps its bit in the caller's space (flush.c).
+ *    door says `shortly` exactly then, and the processor keeps its bit in the caller's space (flush.c, 1).
  *    The links are made, the bit and `shortly` go, and the time until then is charged to the caller,
  *    when C is entered for any reason (pct_settle), so that C sees invariants 1 to 4 as they are, on
  *    every processor.  machine_sender is the same for a transfer that nobody returns from, and for a

@@ -157,14 +157,15 @@
 	.globl	syscall_entry
 syscall_entry:
 	swapgs
-	cmpl	$CALL_PCT, %eax
+	cmpl	$CALL_PCT, %eax		/* call, send, return: above yield, above null */
 	je	pct_call_fast
+	jb	1f
 	cmpl	$CALL_PCT+2, %eax
 	je	pct_return_fast
-	cmpl	$CALL_YIELD, %eax
+	jb	pct_send_fast
+	jmp	syscall_c
+1:	cmpl	$CALL_YIELD, %eax
 	je	yield_fast
-	cmpl	$CALL_PCT+1, %eax
-	je	pct_send_fast
 	cmpl	$CALL_BASE, %eax
 	jne	syscall_c
 	movq	%gs:PERCPU_LOCAL, %rax

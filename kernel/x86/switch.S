@@ -21,8 +21,8 @@
 /* ---- transfers, the short way (pct.c, invariants 5 and 6) ---- */
 
 /*
- * Into the space at rax, that of the environment at \to, whose way out is SPACE_LEAVE.  A caller's space keeps its
- * bit: it comes back to it (flush.c, invariant 1).  Clobbers rax, and \by, which is the processor's number then.
+ * Into the space at rax, that of the environment at \to, whose way out is SPACE_LEAVE.  The space of who made a
+ * transfer keeps its bit, until the return or pct_settle (flush.c, invariant 1).  Clobbers rax, and \by, which is the processor's number then.
  */
 	.macro	SPACE_ENTER to, by
 	movl	%gs:0, %\by		/* cpu */
@@ -90,17 +90,9 @@
 	movq	FAST_AREA(%rcx), %rax
 	movl	$1, (%rax)		/* defer */
 	movq	ENV_SPACE(%rcx), %rax
-	.if	\wait
 	cmpq	ENV_SPACE(%rsp), %rax
 	je	20f
 	SPACE_ENTER %rcx, r11d
-	.else
-	movq	ENV_SPACE(%rsp), %rdx
-	cmpq	%rdx, %rax
-	je	20f
-	SPACE_ENTER %rcx, r11d
-	SPACE_LEAVE %rdx, r11d
-	.endif
 20:	movq	%rcx, %gs:PERCPU_LOCAL
 	.if	\wait
 	movq	%rsp, %gs:PERCPU_CALLER
