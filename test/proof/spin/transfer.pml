@@ -4,7 +4,7 @@
  * happens to numbers afterwards, on two processors.
  *
  * Models, of kernel/pct.c: transfer, transfer_return, _callee_rest, pct_settle, pct_orphan,
- * caller_release, pct_recall; of kernel/x86/entry.S: a transfer and its return without C; of
+ * caller_release, pct_recall; of kernel/x86/switch.S: a transfer and its return without C; of
  * kernel/cpu.c: sys_sleep, cpu_wake, lent_count, force_switch, the claim of who is READY; of
  * kernel/env.c: env_lock with a generation, env_end, _env_abort, _env_stop, sys_env_destroy,
  * _env_free, env_make.
@@ -32,7 +32,7 @@
  * caller from a callee that has ended too, so that it is free while that is still being looked at; SHARED
  * enters a callee that sleeps in a call; ANY_OWNER takes a gate for whoever has the number; UNCHECKED
  * returns to a caller without a look at what it waits for; UNSETTLED sleeps in a call that was made
- * without C, and leaves the caller as it is.
+ * without C, and leaves the caller as it is; STAYS lets the callee's door say `shortly` after the links are made.
  */
 
 #define ENVS 3
@@ -61,6 +61,7 @@ bool given_up[ENVS];			/* pct_recall is under way */
 
 byte fast[CPUS] = NOBODY;		/* machine_caller or machine_sender */
 bool sends[CPUS];			/* which of them */
+bool shortly[ENVS];			/* of the callee's door, by which alone the short return finds that there is a caller */
 byte calls, odd;			/* so many: transfers; wakes, timers and sleeps in a call */
 
 inline link(c, t)
@@ -182,7 +183,10 @@ inline settle(self, c)
 			:: sends[me] -> state[c] = READY
 			:: else -> link(c, self)
 			fi;
-			sends[me] = false; c = NOBODY
+			sends[me] = false; c = NOBODY;
+#ifndef STAYS
+			shortly[self] = false
+#endif
 		}
 	:: else
 	fi
@@ -236,6 +240,7 @@ user:	if
 				callee_enter(t);
 				fast[me] = self;
 				sends[me] = !wait;
+				shortly[t] = wait;
 				self = t;
 				t = NOBODY; tgen = 0; wait = false;
 				goto user
@@ -270,10 +275,14 @@ slow:		settle(self, c);
 refused:	atomic { t = NOBODY; tgen = 0; wait = false };
 		goto user
 
-	:: !kill[self] && returns[self] && fast[me] != NOBODY && !sends[me] && !kill[fast[me]] ->
-		/* pct_return without C, if nothing happened meanwhile. */
+	:: !kill[self] && returns[self] && shortly[self] ->
+		/* pct_return without C, if nothing happened meanwhile; who is called back may be about to end. */
 		if
-		:: atomic { !event[self] -> callee_rest(self); self = fast[me]; fast[me] = NOBODY }
+		:: atomic { !event[self] && !kill[self] ->
+			assert(fast[me] != NOBODY && !sends[me]);
+			callee_rest(self);
+			shortly[self] = false;
+			self = fast[me]; fast[me] = NOBODY }
 		:: settle(self, c)
 		fi;
 		goto user
@@ -399,7 +408,7 @@ active [ENDS] proctype destroyer()
 	:: atomic { state[victim] == ENDED && caller[victim] == NOBODY && callee[victim] == NOBODY ->
 		/* _env_free, env_make */
 		generation[victim]++;
-		kill[victim] = false; returns[victim] = false; event[victim] = false;
+		kill[victim] = false; returns[victim] = false; event[victim] = false; shortly[victim] = false;
 		state[victim] = READY;
 		break }
 	od
