@@ -246,6 +246,13 @@ vm_map(uint64_t addr, uint64_t len, uint32_t flags, struct file *file, uint64_t 
 	return (int64_t)addr;
 }
 
+/* A shared mapping may write only what its open file may. */
+static bool
+region_allows(const struct region *r, uint32_t prot)
+{
+	return !(prot & VM_WRITE) || !(r->flags & VM_SHARED) || !r->file || file_writable(r->file);
+}
+
 int
 vm_protect(uint64_t addr, uint64_t len, uint32_t prot)
 {
@@ -267,7 +274,7 @@ vm_protect(uint64_t addr, uint64_t len, uint32_t prot)
 	for (uint32_t i = first; i < after; i++) {
 		if (v->regions[i].start != at)
 			return -ENOMEM;
-		if (v->regions[i].flags & VM_OWNED)
+		if ((v->regions[i].flags & VM_OWNED) || !region_allows(&v->regions[i], prot))
 			return -EACCES;
 		at = v->regions[i].end;
 		v->regions[i].flags =

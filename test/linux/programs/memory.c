@@ -88,6 +88,14 @@ main(void)
 	printf("%s\n", q);
 	pwrite(fd, "back", 4, 0);
 	printf("%.4s\n", file);
+	close(fd);
+	fd = open("/tmp/mapped", O_RDONLY);
+	file = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	printf("read only %d", mprotect(file, 4096, PROT_READ | PROT_WRITE));
+	printf(" %d\n", touch(file, 1));
+	file = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	printf("private %d", mprotect(file, 4096, PROT_READ | PROT_WRITE));
+	printf(" %d\n", touch(file, 1));
 	unlink("/tmp/mapped");
 	p = sbrk(0);
 	sbrk(100000);
