@@ -158,6 +158,8 @@ fs_utimens(struct fs *fs, const struct fs_cred *cred, struct fs_inode *inode, in
 	if (mtime != FS_TIME_OMIT)
 		inode->mtime = mtime == FS_TIME_NOW ? now : mtime;
 	inode->ctime = now;
+	if (inode->flags & INODE_LIVE && fs->ops->times_set)
+		fs->ops->times_set(fs->ctx, inode, inode->atime, inode->mtime);
 	return 0;
 }
 

@@ -126,6 +126,8 @@ struct fs_ops {
 	/* The size of a live inode became size by truncation, not by what live said. May be NULL.
 	 */
 	void (*size_cut)(void *ctx, struct fs_inode *inode, uint64_t size);
+	/* The times of a live inode were set, perhaps back: what live said before is over. May be NULL. */
+	void (*times_set)(void *ctx, struct fs_inode *inode, int64_t atime, int64_t mtime);
 };
 
 struct fs_limits {

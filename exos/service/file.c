@@ -185,6 +185,18 @@ sfile_size_cut(void *ctx, struct fs_inode *inode, uint64_t size)
 }
 
 void
+sfile_times_set(void *ctx, struct fs_inode *inode, int64_t atime, int64_t mtime)
+{
+	struct sfile *file = sfile_find(inode);
+
+	(void)ctx;
+	if (file && file->info) {
+		file->info->atime = (uint64_t)atime;
+		file->info->mtime = (uint64_t)mtime;
+	}
+}
+
+void
 sfile_refresh(struct service *sv, struct fs_inode *inode)
 {
 	struct sfile *file = sfile_find(inode);

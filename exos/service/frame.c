@@ -201,6 +201,7 @@ frame_ops(struct service *sv)
 	ops->inode_gone = sfile_gone;
 	ops->live = sfile_live;
 	ops->size_cut = sfile_size_cut;
+	ops->times_set = sfile_times_set;
 }
 
 void

@@ -321,6 +321,7 @@ void sfile_page_gone(void *ctx, struct fs_inode *inode, uint64_t index, uint32_t
 		     enum fs_page_state was);
 bool sfile_live(void *ctx, struct fs_inode *inode, struct fs_live *out);
 void sfile_size_cut(void *ctx, struct fs_inode *inode, uint64_t size);
+void sfile_times_set(void *ctx, struct fs_inode *inode, int64_t atime, int64_t mtime);
 /* Writes what stat says into the info page, if there is one. */
 void sfile_refresh(struct service *sv, struct fs_inode *inode);
 int share_note(struct sfile *file, struct proc *p);
