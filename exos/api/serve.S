@@ -48,7 +48,13 @@ core_serve_entry:
 	movq	%gs:CONTROL_FLAGS_AT, %rsp
 	pushfq
 	subq	$FRAME_RFLAGS, %rsp
-	movq	%rsp, %rdi
+	cmpl	$0, %gs:CONTROL_KEYS
+	je	2f
+	xorl	%eax, %eax		/* the library's pages are open, as the kernel opens them for an upcall */
+	xorl	%ecx, %ecx
+	xorl	%edx, %edx
+	wrpkru
+2:	movq	%rsp, %rdi
 	jmp	core_async_entry
 
 /* ---- giving the processor away ---- */

@@ -171,6 +171,23 @@ ask(uint32_t gate, uint64_t op)
 	return got ? got : (int64_t)m.word[0];
 }
 
+/* What is pending when a call comes in is told first; a third process sees to it that something is. */
+static int
+storm(uint32_t gate, pid_t pid)
+{
+	pid_t sender = fork();
+	int status, right = 0;
+
+	for (int i = 0; !sender && i < 3000; i++)
+		kill(pid, SIGUSR1);
+	if (!sender)
+		_exit(0);
+	for (int i = 0; i < 3000; i++)
+		right += ask(gate, ADD) == 42;
+	waitpid(sender, &status, 0);
+	return right == 3000 && status == 0;
+}
+
 static void
 ordinary(uint32_t gate, pid_t pid)
 {
@@ -196,6 +213,7 @@ ordinary(uint32_t gate, pid_t pid)
 	for (int i = 0; i < 1000; i++)
 		status += ask(gate, ADD) == 42;
 	check("a thousand calls", status == 1000);
+	check("calls and signals at once", storm(gate, pid));
 }
 
 static void
