@@ -22,10 +22,7 @@
 core_serve_entry_keys:
 	movq	%rax, %r11
 	movq	%rdx, %gs:CONTROL_TARGET
-	movl	$PKRU_PROGRAM, %eax
-	xorl	%ecx, %ecx
-	xorl	%edx, %edx
-	wrpkru
+	KEYS_SET PKRU_PROGRAM
 	movq	%gs:CONTROL_TARGET, %rdx
 	movq	%r11, %rax
 core_serve_entry:
@@ -50,10 +47,7 @@ core_serve_entry:
 	subq	$FRAME_RFLAGS, %rsp
 	cmpl	$0, %gs:CONTROL_KEYS
 	je	2f
-	xorl	%eax, %eax		/* the library's pages are open, as the kernel opens them for an upcall */
-	xorl	%ecx, %ecx
-	xorl	%edx, %edx
-	wrpkru
+	KEYS_SET 0			/* as the kernel does for an upcall */
 2:	movq	%rsp, %rdi
 	jmp	core_async_entry
 

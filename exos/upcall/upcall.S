@@ -264,10 +264,7 @@ core_resume_start:
 	jmp	core_async_entry
 1:	cmpl	$0, %gs:CONTROL_KEYS
 	je	4f
-	movl	$PKRU_PROGRAM, %eax
-	xorl	%ecx, %ecx
-	xorl	%edx, %edx
-	wrpkru
+	KEYS_SET PKRU_PROGRAM
 4:	FRAME_RESUME core_resume_rip, core_resume_jump
 
 /* _Noreturn void core_resume(struct aegis_frame *frame, const uint64_t callee[6]): r15 .. rbp rbx. */
@@ -429,10 +426,7 @@ site_deferred:
 3:	movq	%rsp, %rdi
 	HANDLER	call_serve
 	jmp	core_resume_start
-4:	xorl	%eax, %eax
-	xorl	%ecx, %ecx
-	xorl	%edx, %edx
-	wrpkru
+4:	KEYS_SET 0
 	movq	FRAME_RAX(%rsp), %rax
 	jmp	5b
 

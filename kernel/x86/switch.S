@@ -21,19 +21,14 @@
 /* ---- transfers, the short way (pct.c, invariants 5 and 6) ---- */
 
 /*
- * Into the space at rax, that of the environment at \to, whose way out is SPACE_LEAVE.  The space of who made a
- * transfer keeps its bit, until the return or pct_settle (flush.c, invariant 1).  Clobbers rax, and \by, which is the processor's number then.
+ * Into the space at rax, that of the environment at \to.  The space of who made a transfer keeps its bit,
+ * until the return or pct_settle (flush.c, invariant 1).  Clobbers rax, and \by, which is the processor's number then.
  */
 	.macro	SPACE_ENTER to, by
 	movl	%gs:0, %\by		/* cpu */
 	lock btsl %\by, SPACE_CPUS(%rax)
 	movq	ENV_ROOT(\to), %rax
 	movq	%rax, %cr3
-	.endm
-
-/* Of the space at \space, which is not loaded any more, by the processor with this number. */
-	.macro	SPACE_LEAVE space, by
-	lock btrl %\by, SPACE_CPUS(\space)
 	.endm
 
 /*
@@ -174,7 +169,7 @@ pct_return_fast:
 	movq	ENV_ROOT(%rcx), %rdx
 	movq	%rdx, %cr3
 	movl	%gs:0, %edx		/* cpu */
-	SPACE_LEAVE %rax, edx
+	lock btrl %edx, SPACE_CPUS(%rax)
 30:	movq	%rcx, %gs:PERCPU_LOCAL
 	movq	$0, %gs:PERCPU_CALLER
 	movq	ENV_LOCK(%rsp), %rax
@@ -266,7 +261,7 @@ yield_go:
 	je	1f
 	SPACE_ENTER %r10, edx
 	movq	ENV_SPACE(%r8), %rax
-	SPACE_LEAVE %rax, edx
+	lock btrl %edx, SPACE_CPUS(%rax)
 1:	movq	%r10, %gs:PERCPU_LOCAL
 	movl	$0, (%r9)
 	movl	$LOCK_READY, (%rcx)
