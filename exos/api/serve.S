@@ -10,6 +10,7 @@
  *    with upcalls put off, and nothing between its store and the call that leaves needs the library.
  */
 #include "exos/core/control_asm.h"
+#include "exos/core/keys.S"
 #include "api_asm.h"
 
 #define AEGIS_BASE 0x41450000

@@ -74,16 +74,4 @@
 /* The frame of the program's own calls: the first on the upcall stack, seen from GS. */
 #define FIRST_FRAME (8 * 4096 - FRAME_SIZE)
 
-#ifdef __ASSEMBLER__
-/* keys_set of upcall.c, without its look at CONTROL_KEYS: clobbers rax rcx rdx. */
-/* clang-format off */
-	.macro	KEYS_SET pkru
-	movl	$\pkru, %eax
-	xorl	%ecx, %ecx
-	xorl	%edx, %edx
-	wrpkru
-	.endm
-/* clang-format on */
-#endif
-
 #endif

@@ -13,6 +13,7 @@
  *    another (exos/api/serve.S), and never there together with this one.
  */
 #include "../core/control_asm.h"
+#include "../core/keys.S"
 
 #define AEGIS_BASE 0x41450000
 
