@@ -7,7 +7,8 @@
  * 1. In use never exceeds the limit, of any kind, at any moment: a charge is one
  *    compare-and-exchange that adds only what fits.
  * 2. What is in use of an account includes the whole limits of its child accounts: they were
- *    carved out when the child was made, so a child needs no look at its ancestors.
+ *    carved out when the child was made, so a child needs no look at its ancestors; and the child itself,
+ *    as one environment, so that rows of the table are paid for, too.
  * 3. A limit never changes while the account lives.
  * 4. refs counts whatever is charged to it, its child accounts, and whoever looks at it; with
  *    the last reference the account ends and its limits go back to the parent.  A new account
@@ -71,17 +72,30 @@ account_refund(uint32_t account, enum account_kind kind, uint32_t n)
 static uint32_t
 row_take(uint32_t parent)
 {
-	uint32_t i;
+	static uint32_t hint;
+	uint32_t row = 0;
 
 	lock_acquire(&account_lock);
-	for (i = 2; i < ACCOUNTS && accounts[i].live; i++)
-		;
-	if (i < ACCOUNTS) {
-		accounts[i].live = 1;
-		accounts[i].parent = (uint16_t)parent;
+	for (uint32_t i = 0; i < ACCOUNTS - 2 && !row; i++) {
+		uint32_t at = 2 + (hint + i) % (ACCOUNTS - 2);
+
+		if (!accounts[at].live)
+			row = at;
+	}
+	if (row) {
+		hint = row - 1;
+		accounts[row].live = 1;
+		accounts[row].parent = (uint16_t)parent;
 	}
 	lock_release(&account_lock);
-	return i < ACCOUNTS ? i : 0;
+	return row;
+}
+
+/* What a child with this limit costs its parent; of environments it must be less than UINT32_MAX. */
+static uint32_t
+limit_cost(enum account_kind kind, uint32_t limit)
+{
+	return limit + (kind == ACCOUNT_ENV);
 }
 
 /* Carves all limits out of the parent, or none.  The child itself is the reference. */
@@ -89,10 +103,10 @@ static bool
 limits_carve(struct account *parent, const uint32_t limits[ACCOUNT_KINDS])
 {
 	for (uint32_t i = 0; i < ACCOUNT_KINDS; i++) {
-		if (used_add(&parent->used[i], parent->limit[i], limits[i]))
+		if (used_add(&parent->used[i], parent->limit[i], limit_cost(i, limits[i])))
 			continue;
 		while (i-- > 0)
-			atomic_fetch_sub(&parent->used[i], limits[i]);
+			atomic_fetch_sub(&parent->used[i], limit_cost(i, limits[i]));
 		return false;
 	}
 	return true;
@@ -102,8 +116,9 @@ status
 account_create(uint32_t parent, const struct aegis_env_create *limits)
 {
 	const uint32_t want[ACCOUNT_KINDS] = {limits->frame_limit, limits->env_limit,
-					      limits->node_limit, limits->slice_limit};
-	uint32_t row = row_take(parent);
+					      limits->node_limit, limits->slice_limit,
+					      limits->env_limit};
+	uint32_t row = limits->env_limit < UINT32_MAX ? row_take(parent) : 0;
 
 	if (!row)
 		return AEGIS_LIMIT;
@@ -133,7 +148,7 @@ account_unref(uint32_t account)
 		assert(account != 1);
 		for (uint32_t i = 0; i < ACCOUNT_KINDS; i++) {
 			assert(a->used[i] == 0);
-			atomic_fetch_sub(&accounts[parent].used[i], a->limit[i]);
+			atomic_fetch_sub(&accounts[parent].used[i], limit_cost(i, a->limit[i]));
 			a->limit[i] = 0;
 		}
 		lock_acquire(&account_lock);

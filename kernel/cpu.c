@@ -295,14 +295,16 @@ void
 cpu_leave(struct env *e)
 {
 	struct cpu *c = cpu_this();
-	uint64_t now = machine_tsc();
+	uint64_t now = machine_tsc(), before = e->page->time_tsc;
 
 	_time_end(e, now);
 	if (e->epilogue) {
-		uint64_t took = now - e->epilogue;
+		uint64_t ran = e->used - before, late = now - e->epilogue;
 
-		if (took > epilogue_tsc) {
-			e->debt += took - epilogue_tsc;
+		/* Who was called in another's epilogue owes its own part. */
+		if (late > epilogue_tsc) {
+			late -= epilogue_tsc;
+			e->debt += late < ran ? late : ran;
 			e->page->overrun_tsc = e->debt;
 		}
 		e->epilogue = 0;
@@ -458,13 +460,13 @@ ring_take(struct cpu *c)
 	return number;
 }
 
-/* Owes more than a slice: this turn is taken off its debt. */
+/* Owes a slice or more: this turn is taken off its debt. */
 static bool
 debt_pay(struct env *e)
 {
-	if (e->debt == 0)
+	if (e->debt < slice_tsc)
 		return false;
-	e->debt = e->debt > slice_tsc ? e->debt - slice_tsc : 0;
+	e->debt -= slice_tsc;
 	e->page->overrun_tsc = e->debt;
 	return true;
 }

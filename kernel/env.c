@@ -412,6 +412,7 @@ _env_stop(struct env *e, uint32_t reason)
 	cpu_unready(e);
 	cpu_release(e);
 	cap_release(e);
+	revoke_end(e);
 	e->state = AEGIS_STATE_ENDED;
 	e->end_reason = reason;
 	e->saved = SAVED_NONE;

@@ -5,7 +5,7 @@
  * Locks.  Spin locks, taken with interrupts disabled, never held across an upcall or an unbounded
  * loop.  Order, outermost first:
  *
- *	revoke_lock -> env.lock -> irq_lock, chan_lock -> node_lock -> space.lock -> cpu.lock -> mem_lock
+ *	env.lock -> irq_lock, chan_lock -> node_lock -> space.lock -> cpu.lock -> mem_lock, ask_lock
  *
  * Two locks of one kind are taken in order of their numbers (env, space) or never together (cpu).
  * A processor that waits, for a lock or for a shootdown, serves shootdown requests of others, so that
@@ -125,7 +125,14 @@ bool cap_invariants(void);
 
 /* ---- account.c: who pays ---- */
 void account_init(void); /* account 1, the boot environment's, without limits */
-enum account_kind { ACCOUNT_FRAME, ACCOUNT_ENV, ACCOUNT_NODE, ACCOUNT_SLICE, ACCOUNT_KINDS };
+enum account_kind {
+	ACCOUNT_FRAME,
+	ACCOUNT_ENV, /* also the account itself, of its parent */
+	ACCOUNT_NODE,
+	ACCOUNT_SLICE,
+	ACCOUNT_SPACE, /* as many as environments */
+	ACCOUNT_KINDS
+};
 struct account {
 	uint16_t parent; /* 0 only for the boot account, 1 */
 	uint16_t live;
@@ -135,7 +142,7 @@ struct account {
 	uint32_t ring[AEGIS_CPUS]; /* ready environments of it on a processor: one of them */
 	uint16_t next[AEGIS_CPUS], prev[AEGIS_CPUS]; /* ring of accounts that have any */
 };
-#define ACCOUNTS 256u
+#define ACCOUNTS AEGIS_ENVS
 extern struct account accounts[ACCOUNTS];
 status account_charge(uint32_t account, enum account_kind kind, uint32_t n); /* OK or LIMIT */
 void account_refund(uint32_t account, enum account_kind kind, uint32_t n);
@@ -357,6 +364,16 @@ struct env {
 		uint32_t env, generation, node, node_generation; /* env 0: unbound */
 	} gates[AEGIS_GATES];
 	struct regs regs;
+	struct ask {                 /* revoke.c: what it is asked to give up */
+		uint32_t kind, left; /* kind NONE: nothing */
+		uint64_t deadline;
+		uint32_t progress; /* next frame to look at */
+		uint32_t passed;   /* taken in this pass */
+		bool dropping;     /* in the pass over what is droppable: not announced yet */
+		bool breaking;     /* frame `progress` was taken, bindings of it are left */
+		uint64_t due;      /* ask_lock, as the list */
+		struct env *next, **link; /* link: what leads here, NULL: not in the list */
+	} ask;
 	struct {
 		uint16_t first, n;
 	} ports[4];
@@ -439,7 +456,8 @@ void chan_done(uint32_t queue, uint32_t slot, uint32_t length); /* from the mach
 void chan_release(struct env *e);
 uint64_t revoke_deadline(void); /* earliest, AEGIS_NEVER: none; a hint, without lock */
 void revoke_poll(uint64_t now); /* takes what is overdue, in bounded steps */
-void revoke_given(struct env *e, uint32_t kind, uint32_t n);
+void revoke_given(struct env *e, uint32_t kind, uint32_t n); /* e, current, gave it.  No locks */
+void revoke_end(struct env *e); /* its request ends with it.  env.lock held */
 void revoke_tell(struct env *e, uint32_t kind, uint32_t name); /* env.lock held */
 uint32_t slice_take(struct env *e, uint32_t n); /* slice.c: takes n slices, but not the last */
 

@@ -2,9 +2,11 @@
 /*
  * Visible revocation and abort: ask, take, tell; one mechanism for every kind of resource.
  *
- * Owns: the table of requests under way.
+ * Owns: e->ask, the request to an environment, and the list of those that have one, by the time at which
+ * their next step is due.
  *
- * 1. An environment has at most one request; asks[i].env names it.
+ * 1. An environment has at most one request, in its own object: nobody's requests leave another's no room.
+ *    It is in the list exactly while it has one, or bindings are left to be broken.
  * 2. `left` only falls: by what is given (revoke_given) and what is taken.  At 0 nothing is taken any more.
  * 3. A request begins with a pass over what the library declared droppable, of which it is not asked;
  *    then it is announced.  Nothing else is taken before the deadline, and never what is
@@ -15,27 +17,16 @@
  *    is told, and counts, when its holding loses its rights; the request lasts until its bindings are
  *    broken as well, which may be later, and may be its holder's own doing.
  *
- * A kind is a row of `kinds`: how to take up to n of it.  Lock: revoke_lock, outside the environment's;
- * env.page fields of the request are written with it held.
+ * A kind is a row of `kinds`: how to take up to n of it.  Lock: the environment's, for its request and what its
+ * page shows of it; ask_lock, inside it, for the list.
  */
 #include "tlb.h"
 
-#define ASKS       64u
 #define TAKE_STEPS 512u
 #define SWEEP_COST 128u /* steps that count for breaking the bindings of a frame */
 
-struct ask {
-	uint32_t env, generation;
-	uint32_t kind, left;
-	uint64_t deadline;
-	uint32_t progress; /* next frame to look at */
-	uint32_t passed;   /* taken in this pass */
-	bool dropping;     /* in the pass over what is droppable: not announced yet */
-	bool breaking;     /* frame `progress` was taken, bindings of it are left */
-};
-
-static struct lock revoke_lock;
-static struct ask asks[ASKS];
+static struct lock ask_lock;
+static struct env *asked;
 static volatile uint64_t earliest = AEGIS_NEVER;
 
 uint64_t
@@ -51,17 +42,32 @@ ask_due(const struct ask *a)
 	return a->dropping || a->breaking ? 0 : a->deadline;
 }
 
-/* revoke_lock held. */
+/* e goes to its place in the list, behind those that are due at the same time, or out of it.  env.lock held. */
 static void
-_earliest_update(void)
+_ask_place(struct env *e)
 {
-	uint64_t at = AEGIS_NEVER;
+	struct ask *a = &e->ask;
+	struct env **at = &asked;
 
-	for (uint32_t i = 0; i < ASKS; i++) {
-		if (asks[i].env && ask_due(&asks[i]) < at)
-			at = ask_due(&asks[i]);
+	lock_acquire(&ask_lock);
+	if (a->link) {
+		*a->link = a->next;
+		if (a->next)
+			a->next->ask.link = a->link;
+		a->link = NULL;
 	}
-	earliest = at;
+	if (a->kind) {
+		a->due = ask_due(a);
+		while (*at && (*at)->ask.due <= a->due)
+			at = &(*at)->ask.next;
+		a->link = at;
+		a->next = *at;
+		if (a->next)
+			a->next->ask.link = &a->next;
+		*at = e;
+	}
+	earliest = asked ? asked->ask.due : AEGIS_NEVER;
+	lock_release(&ask_lock);
 }
 
 void
@@ -140,26 +146,29 @@ static uint32_t (*const kinds[AEGIS_KINDS])(struct env *, struct ask *, bool) = 
 	[AEGIS_KIND_SLICE] = _slices_take,
 };
 
-/* The request as the environment sees it; it is gone when nothing is left to do.  Both locks held. */
+/* The request as the environment sees it; it is gone when nothing is left to do.  env.lock held. */
 static void
-_ask_show(struct env *e, struct ask *a)
+_ask_show(struct env *e)
 {
-	bool asked = a->left && !a->dropping;
+	struct ask *a = &e->ask;
+	bool shown = a->left && !a->dropping;
 
-	e->page->ask_count = asked ? a->left : 0;
-	e->page->ask_deadline = asked ? a->deadline : 0;
-	e->page->ask_kind = asked ? a->kind : AEGIS_KIND_NONE;
+	e->page->ask_count = shown ? a->left : 0;
+	e->page->ask_deadline = shown ? a->deadline : 0;
+	e->page->ask_kind = shown ? a->kind : AEGIS_KIND_NONE;
 	if (!a->left && !a->breaking)
-		a->env = 0;
+		a->kind = AEGIS_KIND_NONE;
+	_ask_place(e);
 }
 
 /*
  * One bounded step of taking.  True: nothing more can be taken and the request is not satisfied.
- * env.lock and revoke_lock held.
+ * env.lock held.
  */
 static bool
-_ask_step(struct env *e, struct ask *a)
+_ask_step(struct env *e)
 {
+	struct ask *a = &e->ask;
 	uint32_t taken = kinds[a->kind](e, a, a->dropping);
 	bool announce = false, barren = false;
 
@@ -172,7 +181,7 @@ _ask_step(struct env *e, struct ask *a)
 		a->dropping = false;
 		a->progress = a->passed = 0;
 	}
-	_ask_show(e, a);
+	_ask_show(e);
 	if (announce)
 		upcall_post(e, AEGIS_PEND_REVOKE);
 	if (announce || taken)
@@ -180,97 +189,83 @@ _ask_step(struct env *e, struct ask *a)
 	return barren;
 }
 
-/* The same; it ends an environment of which nothing can be taken.  revoke_lock held. */
-static void
-_ask_go(struct ask *a)
+void
+revoke_end(struct env *e)
 {
-	struct env *e = env_lock(a->env, a->generation);
+	e->ask.kind = AEGIS_KIND_NONE;
+	_ask_place(e);
+}
 
-	if (!e || e->state == AEGIS_STATE_ENDED) {
-		a->env = 0;
-	} else if (_ask_step(e, a)) {
-		a->left = 0;
-		_ask_show(e, a);
-		_env_abort(e, AEGIS_END_REVOKE);
+/* Who is first in the list, locked; NULL: nobody, or it has just gone. */
+static struct env *
+first_lock(uint64_t now)
+{
+	uint32_t number = 0, generation = 0;
+
+	lock_acquire(&ask_lock);
+	if (asked && asked->ask.due <= now) {
+		number = asked->number;
+		generation = asked->generation;
 	}
-	if (e)
-		env_unlock(e);
+	lock_release(&ask_lock);
+	return env_lock(number, generation);
 }
 
 void
 revoke_poll(uint64_t now)
 {
-	uint32_t i = 0;
+	struct env *e;
 
 	if (now < earliest)
 		return;
-	lock_acquire(&revoke_lock);
-	while (i < ASKS && !(asks[i].env && ask_due(&asks[i]) <= now))
-		i++;
-	if (i < ASKS)
-		_ask_go(&asks[i]);
-	_earliest_update();
-	lock_release(&revoke_lock);
+	e = first_lock(now);
+	if (!e)
+		return;
+	if (e->ask.kind && ask_due(&e->ask) <= now && _ask_step(e)) {
+		/* Nothing can be taken of it: its end. */
+		e->ask.left = 0;
+		_ask_show(e);
+		_env_abort(e, AEGIS_END_REVOKE);
+	}
+	env_unlock(e);
 }
 
 void
 revoke_given(struct env *e, uint32_t kind, uint32_t n)
 {
+	struct ask *a = &e->ask;
+
 	if (e->page->ask_kind != kind)
 		return;
-	lock_acquire(&revoke_lock);
-	for (uint32_t i = 0; i < ASKS; i++) {
-		struct ask *a = &asks[i];
-
-		if (a->env != e->number || a->generation != e->generation || a->kind != kind)
-			continue;
+	env_lock(e->number, 0);
+	if (a->kind == kind) {
 		a->left = a->left > n ? a->left - n : 0;
-		_ask_show(e, a);
+		_ask_show(e);
 	}
-	_earliest_update();
-	lock_release(&revoke_lock);
-}
-
-/* A free row, or NULL if there is none or e has a request already.  revoke_lock held. */
-static struct ask *
-_ask_slot(const struct env *e)
-{
-	struct ask *slot = NULL;
-
-	for (uint32_t i = 0; i < ASKS; i++) {
-		if (asks[i].env == e->number && asks[i].generation == e->generation)
-			return NULL;
-		if (!asks[i].env && !slot)
-			slot = &asks[i];
-	}
-	return slot;
+	env_unlock(e);
 }
 
 status
 sys_revoke_ask(uint32_t cap, uint32_t env, uint32_t kind, uint32_t count, uint64_t deadline)
 {
-	struct ask *a;
 	struct env *e;
 	status st;
 
 	if (kind == AEGIS_KIND_NONE || kind >= AEGIS_KINDS || count == 0)
 		return AEGIS_BAD_ARG;
-	lock_acquire(&revoke_lock);
 	st = env_open(cap, env, AEGIS_REVOKE, &e);
-	if (st != AEGIS_OK) {
-		lock_release(&revoke_lock);
+	if (st != AEGIS_OK)
 		return st;
-	}
-	a = e->state == AEGIS_STATE_ENDED ? NULL : _ask_slot(e);
-	if (!a) {
-		st = e->state == AEGIS_STATE_ENDED ? AEGIS_DEAD : AEGIS_IN_USE;
+	if (e->state == AEGIS_STATE_ENDED) {
+		st = AEGIS_DEAD;
+	} else if (e->ask.kind) {
+		st = AEGIS_IN_USE;
 	} else {
-		*a = (struct ask){env, e->generation, kind, count, deadline, 0, 0, true, false};
-		_ask_step(e, a); /* the first; the others are due at once */
+		e->ask = (struct ask){
+			.kind = kind, .left = count, .deadline = deadline, .dropping = true};
+		_ask_step(e); /* the first; the others are due at once */
 	}
 	env_unlock(e);
-	_earliest_update();
-	lock_release(&revoke_lock);
 	if (st == AEGIS_OK)
 		cpu_arm();
 	return st;

@@ -174,7 +174,7 @@ _space_unpin(struct space *s, uint32_t pfn)
 
 /* ---- creation ---- */
 
-/* The three frames are the kernel's; object is the first. */
+/* The three frames are the kernel's; object is the first.  The account was charged. */
 static struct space *
 space_make(const uint32_t pfns[AEGIS_SPACE_FRAMES], uint32_t guard, uint32_t account,
 	   uint32_t flags)
@@ -187,7 +187,6 @@ space_make(const uint32_t pfns[AEGIS_SPACE_FRAMES], uint32_t guard, uint32_t acc
 	s->guard = guard;
 	s->account = account;
 	s->flags = flags;
-	account_ref(account);
 	machine_space_init(s->root);
 	return s;
 }
@@ -263,24 +262,26 @@ sys_space_create(uint32_t cap, uint32_t area, uint32_t flags)
 		return AEGIS_BAD_ARG;
 	for (; b.left; batch_next(&b))
 		pfns[b.done] = batch_frame(&b).pfn;
-	node = cap_node_ref(self, cap, AEGIS_ALLOC);
-	if (node < 0)
-		return node;
-	st = objects_take(self->space, pfns, FRAME_TABLE);
-	if (st != AEGIS_OK) {
-		node_unref((uint32_t)node);
+	st = account_charge(self->account, ACCOUNT_SPACE, 1);
+	if (st != AEGIS_OK)
 		return st;
+	node = st = cap_node_ref(self, cap, AEGIS_ALLOC);
+	if (node > 0)
+		st = objects_take(self->space, pfns, FRAME_TABLE);
+	if (st == AEGIS_OK) {
+		s = space_make(pfns, (uint32_t)node, self->account, flags);
+		number = space_publish(s);
+		if (number) {
+			TRACE(space_create, number, node);
+			return number;
+		}
+		objects_return(self->space, pfns);
+		st = AEGIS_LIMIT;
 	}
-	s = space_make(pfns, (uint32_t)node, self->account, flags);
-	number = space_publish(s);
-	if (number) {
-		TRACE(space_create, number, node);
-		return number;
-	}
-	node_unref((uint32_t)node);
-	account_unref(self->account);
-	objects_return(self->space, pfns);
-	return AEGIS_LIMIT;
+	if (node > 0)
+		node_unref((uint32_t)node);
+	account_refund(self->account, ACCOUNT_SPACE, 1);
+	return st;
 }
 
 /* ---- destruction ---- */
@@ -470,7 +471,7 @@ _space_end(struct space *s)
 	frames[s->directory].kind = FRAME_TABLE; /* which is zero without entries, as it is now */
 	mem_release_many(pfns, AEGIS_SPACE_FRAMES);
 	node_unref(guard);
-	account_unref(account);
+	account_refund(account, ACCOUNT_SPACE, 1);
 	return AEGIS_OK;
 }
 
@@ -532,6 +533,7 @@ space_boot(void)
 	struct space *s = space_make(pfns, NODE_ROOT, 1, 0);
 	uint32_t *directory = machine_frame(s->directory);
 
+	account_charge(1, ACCOUNT_SPACE, 1);
 	node_ref(NODE_ROOT);
 	space_publish(s);
 	for (uint32_t span = 0; span * AEGIS_HOLD_SPAN < frame_count; span++) {

@@ -64,6 +64,7 @@ struct aegis_env_create {
 	uint32_t space;       /* space number the environment starts with */
 	uint32_t flags;       /* AEGIS_ENV_* */
 	uint32_t frame_limit; /* for a new account: carved out of the caller's account */
+	/* As many spaces, too; the account itself is one environment more of the caller's. */
 	uint32_t env_limit;
 	uint32_t node_limit;
 	uint32_t slice_limit;

@@ -8,24 +8,25 @@
 bool
 account_invariants(void)
 {
-	for (uint32_t i = 1; i < ACCOUNTS; i++) {
+	static uint64_t carved[ACCOUNTS][ACCOUNT_KINDS]; /* of each, for its children */
+	bool sound = true;
+
+	for (uint32_t i = 2; i < ACCOUNTS; i++) {
 		const struct account *a = &accounts[i];
-		uint64_t carved[ACCOUNT_KINDS] = {0};
 
 		if (!a->live)
 			continue;
-		for (uint32_t j = 2; j < ACCOUNTS; j++) {
-			if (!accounts[j].live || accounts[j].parent != i)
-				continue;
-			for (uint32_t k = 0; k < ACCOUNT_KINDS; k++)
-				carved[k] += accounts[j].limit[k];
-		}
-		for (uint32_t k = 0; k < ACCOUNT_KINDS; k++) {
-			if (a->used[k] > a->limit[k] || a->used[k] < carved[k])
-				return false;
-		}
-		if (i != 1 && !(a->parent && accounts[a->parent].live))
-			return false;
+		sound &= a->parent && accounts[a->parent].live;
+		for (uint32_t k = 0; k < ACCOUNT_KINDS; k++)
+			carved[a->parent][k] += a->limit[k] + (k == ACCOUNT_ENV);
 	}
-	return true;
+	for (uint32_t i = 1; i < ACCOUNTS; i++) {
+		const struct account *a = &accounts[i];
+
+		for (uint32_t k = 0; a->live && k < ACCOUNT_KINDS; k++) {
+			sound &= a->used[k] <= a->limit[k] && a->used[k] >= carved[i][k];
+			carved[i][k] = 0;
+		}
+	}
+	return sound;
 }

@@ -65,10 +65,10 @@ mem_invariants(void)
 		free += frames[i].kind == FRAME_FREE;
 	}
 	for (uint32_t i = 1; i < ACCOUNTS; i++) {
-		for (uint32_t j = 1; j < ACCOUNTS; j++) {
-			if (accounts[j].live && accounts[j].parent == i)
-				seen_frames[i] += accounts[j].limit[ACCOUNT_FRAME];
-		}
+		if (accounts[i].live)
+			seen_frames[accounts[i].parent] += accounts[i].limit[ACCOUNT_FRAME];
+	}
+	for (uint32_t i = 1; i < ACCOUNTS; i++) {
 		if (accounts[i].live && accounts[i].used[ACCOUNT_FRAME] != seen_frames[i])
 			return false;
 	}

@@ -130,8 +130,8 @@ static int64_t
 victim(uint64_t arg)
 {
 	(void)arg;
-	while (!*(volatile uint32_t *)&victim_stage)
-		guest_sleep(AEGIS_NEVER, 0);
+	while (guest_sleep_unless(&victim_stage, 0))
+		;
 	return 42;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hogs of pages, slices, environments and names: each gets what its account allows and an error then;
+ * Hogs of pages, slices, environments, spaces and names: each gets what its account allows and an error then;
  * a neighbour finds as much as before.
  */
 #include "evil.h"
@@ -95,6 +95,37 @@ hog_envs(void)
 	return got;
 }
 
+static uint32_t
+hog_spaces(void)
+{
+	uint32_t spaces[HOG_FRAMES], got = 0, pfn;
+	int64_t st = 1;
+
+	while (st > 0 && got < HOG_FRAMES) {
+		struct aegis_frame_rec r[AEGIS_SPACE_FRAMES];
+
+		for (uint32_t k = 0; k < AEGIS_SPACE_FRAMES; k++) {
+			if (frame_alloc(1, AEGIS_ANY, &pfn) != 1)
+				note(5, got, AEGIS_NO_MEMORY, AEGIS_LIMIT);
+			r[k] = (struct aegis_frame_rec){pfn, 0};
+		}
+		for (uint32_t k = 0; k < AEGIS_SPACE_FRAMES; k++)
+			batch_frames()[k] = r[k];
+		st = aegis_space_create(1, BATCH, 0);
+		if (st > 0)
+			spaces[got++] = (uint32_t)st;
+	}
+	if (st != AEGIS_LIMIT)
+		note(6, got, st, AEGIS_LIMIT);
+	for (uint32_t i = 0; i < got; i++) {
+		while ((st = aegis_space_destroy(1, spaces[i])) == AEGIS_AGAIN)
+			;
+		if (st != AEGIS_OK)
+			note(7, i, st, AEGIS_OK);
+	}
+	return got;
+}
+
 static int64_t
 hog(uint64_t arg)
 {
@@ -105,6 +136,8 @@ hog(uint64_t arg)
 		return hog_slices();
 	case 2:
 		return hog_names();
+	case 3:
+		return hog_spaces();
 	default:
 		return hog_envs();
 	}
@@ -179,5 +212,35 @@ TEST(evil_hog_envs)
 {
 	uint32_t during;
 
-	check_is(hog_run(3, &during), HOG_ENVS);
+	check_is(hog_run(4, &during), HOG_ENVS);
+}
+
+/* As many as environments, its own among the latter. */
+TEST(evil_hog_spaces)
+{
+	uint32_t during;
+
+	check_is(hog_run(3, &during), HOG_ENVS + 1);
+}
+
+static int64_t
+sleeper(uint64_t arg)
+{
+	for (;;)
+		guest_sleep(AEGIS_NEVER, (uint32_t)arg);
+	return 0;
+}
+
+/* Requests with a deadline that never comes, of environments that end meanwhile: the next is made all the same. */
+TEST(evil_hog_asks)
+{
+	for (uint32_t i = 0; i < 100; i++) {
+		struct child *c = spawn_on(sleeper, 0, evil_cpu(i), 0);
+
+		require_is(aegis_revoke_ask(CAP, c->env, AEGIS_KIND_FRAME, 1, AEGIS_NEVER),
+			   AEGIS_OK);
+		check_is(aegis_revoke_ask(CAP, c->env, AEGIS_KIND_FRAME, 1, AEGIS_NEVER),
+			 AEGIS_IN_USE);
+		child_end(c);
+	}
 }

@@ -121,8 +121,8 @@ static int64_t
 server(uint64_t arg)
 {
 	(void)arg;
-	while (!stop)
-		guest_sleep(AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	while (guest_sleep_unless(&stop, AEGIS_SLEEP_ACCEPT))
+		;
 	return 0;
 }
 

@@ -270,6 +270,8 @@ bool wait_for(volatile uint32_t *word, uint32_t value); /* word >= value, within
 status guest_sleep(uint64_t deadline, uint32_t flags);  /* on the current event count */
 /* `seen` was read before whatever is waited for was looked at. */
 status guest_sleep_on(uint32_t seen, uint64_t deadline, uint32_t flags);
+/* Sleeps until an event, or not at all if *stop: who sets that and then wakes is not missed. */
+bool guest_sleep_unless(const volatile uint32_t *stop, uint32_t flags);
 status guest_yield(uint32_t env);
 
 static inline void

@@ -89,6 +89,17 @@ guest_sleep_on(uint32_t seen, uint64_t deadline, uint32_t flags)
 	return leave(AEGIS_CALL_sleep, seen, deadline, flags);
 }
 
+bool
+guest_sleep_unless(const volatile uint32_t *stop, uint32_t flags)
+{
+	uint32_t seen = env_page(self())->events;
+
+	if (*stop)
+		return false;
+	guest_sleep_on(seen, AEGIS_NEVER, flags);
+	return true;
+}
+
 status
 guest_yield(uint32_t env)
 {

@@ -13,8 +13,8 @@ server(uint64_t arg)
 {
 	(void)arg;
 	__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
-	while (!stop)
-		guest_sleep(AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	while (guest_sleep_unless(&stop, AEGIS_SLEEP_ACCEPT))
+		;
 	return 0;
 }
 
@@ -104,6 +104,66 @@ TEST(pct_message)
 		aegis_wake(CAP, c[k]->env, 0);
 		child_join(c[k]);
 	}
+}
+
+/*
+ * A client that calls at the end of an epilogue which it has long overrun: what it took is its own debt, and the
+ * server, which did little, owes no more than it ran.
+ */
+static int64_t
+late_client(uint64_t env)
+{
+	const volatile struct aegis_env_page *p = env_page(self());
+	struct message m = {0};
+
+	check_is(aegis_pct_bind(CAP, (uint32_t)env, GATE), AEGIS_OK);
+	self()->area.defer = 1;
+	while (!stop) {
+		if (!(self()->area.pending & AEGIS_PEND_SLICE)) {
+			relax();
+			continue;
+		}
+		while (tsc() < p->slice_end + ticks(1500000))
+			relax();
+		if (transfer(GATE, &m) == AEGIS_OK)
+			__atomic_add_fetch(&started, 1, __ATOMIC_SEQ_CST);
+		__atomic_and_fetch(&self()->area.pending, ~AEGIS_PEND_SLICE, __ATOMIC_SEQ_CST);
+		guest_yield(AEGIS_ANY);
+		self()->area.defer = 1;
+	}
+	return 0;
+}
+
+/* On the same processor, so that it sees what the server owes when that has just been called. */
+static int64_t
+rival(uint64_t server)
+{
+	const volatile struct aegis_env_page *p = (const void *)server;
+	int64_t wrong = 0;
+
+	for (; !stop; relax())
+		wrong += p->overrun_tsc > p->time_tsc;
+	return wrong;
+}
+
+TEST(pct_epilogue)
+{
+	uint32_t cpu = SYSTEM->cpus - 1;
+	struct child *c, *client, *other;
+
+	stop = started = 0;
+	c = server_start(add_one, cpu, 0);
+	started = 0;
+	other = spawn_on(rival, (uint64_t)env_page(c->g), cpu, 0);
+	client = spawn_on(late_client, c->env, cpu, 0);
+	check(wait_for(&started, 10));
+	stop = 1;
+	aegis_wake(CAP, c->env, 0);
+	child_join(client);
+	require(child_wait(other, AEGIS_STATE_ENDED));
+	check_is(other->g->result, 0);
+	child_end(other);
+	child_join(c);
 }
 
 /* Who is called has the FS base that its setup says, and who called has its own back. */
@@ -421,8 +481,8 @@ doze(struct message *m, uint32_t caller)
 	(void)m;
 	(void)caller;
 	started = 77;
-	while (!stop)
-		guest_sleep(AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	while (guest_sleep_unless(&stop, AEGIS_SLEEP_ACCEPT))
+		;
 	self()->resume = outer;
 }
 
@@ -527,10 +587,8 @@ static int64_t
 counting_server(uint64_t arg)
 {
 	(void)arg;
-	while (!stop) {
-		guest_sleep(AEGIS_NEVER, AEGIS_SLEEP_ACCEPT);
+	while (guest_sleep_unless(&stop, AEGIS_SLEEP_ACCEPT))
 		started++;
-	}
 	return 0;
 }
 

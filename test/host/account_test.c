@@ -29,13 +29,16 @@ test_limits(void)
 static bool
 test_tree(void)
 {
-	struct aegis_env_create big = {.frame_limit = 100, .env_limit = 10};
+	struct aegis_env_create big = {.frame_limit = 100, .env_limit = 12};
 	struct aegis_env_create half = {.frame_limit = 50, .env_limit = 10};
-	struct aegis_env_create wrong = {.frame_limit = 50, .env_limit = 11};
+	struct aegis_env_create wrong = {.frame_limit = 50, .env_limit = 12};
+	struct aegis_env_create none = {.frame_limit = 0};
+	struct aegis_env_create all = {.env_limit = UINT32_MAX};
 	uint32_t before = accounts[1].used[ACCOUNT_FRAME];
 	status a = account_create(1, &big), b, c;
 
 	account_ref((uint32_t)a);
+	EXPECT(account_create(1, &all) == AEGIS_LIMIT);
 	EXPECT(account_create((uint32_t)a, &wrong) == AEGIS_LIMIT);
 	EXPECT(accounts[a].used[ACCOUNT_FRAME] == 0); /* nothing stays carved */
 	b = account_create((uint32_t)a, &half);
@@ -43,11 +46,13 @@ test_tree(void)
 	account_ref((uint32_t)b);
 	c = account_create((uint32_t)a, &half);
 	EXPECT(c == AEGIS_LIMIT); /* no environments left */
-	half.env_limit = 0;
+	EXPECT(accounts[a].used[ACCOUNT_ENV] == 11 && accounts[a].used[ACCOUNT_SPACE] == 10);
+	half.env_limit = 0; /* the account itself is the last */
 	c = account_create((uint32_t)a, &half);
 	EXPECT(c > 0 && account_charge((uint32_t)a, ACCOUNT_FRAME, 1) == AEGIS_LIMIT);
 	account_ref((uint32_t)c);
 	EXPECT(account_invariants());
+	EXPECT(account_create((uint32_t)a, &none) == AEGIS_LIMIT);
 	account_unref((uint32_t)a); /* children keep it */
 	EXPECT(accounts[a].live);
 	account_unref((uint32_t)b);

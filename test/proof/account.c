@@ -6,6 +6,13 @@
 #include "machine.h"
 #include "kernel/account.c"
 
+/* What a child of this limit costs. */
+static uint64_t
+cost(uint32_t kind, uint32_t limit)
+{
+	return (uint64_t)limit + (kind == ACCOUNT_ENV);
+}
+
 static uint32_t
 kind_used(uint32_t a, uint32_t k)
 {
@@ -77,8 +84,10 @@ proof_account_create(void)
 	}
 	PROVE(st > 1 && st < ACCOUNTS && st != parent, "a row of the table");
 	PROVE(IMPLIES(i == st, !live), "that was free");
-	PROVE(kind_used(parent, k) - used == accounts[st].limit[k],
-	      "the parent pays the whole limit");
+	PROVE(kind_used(parent, k) - used == cost(k, accounts[st].limit[k]),
+	      "the parent pays the whole limit, and the account");
+	PROVE(accounts[st].limit[ACCOUNT_SPACE] == accounts[st].limit[ACCOUNT_ENV],
+	      "as many spaces as environments");
 	PROVE(kind_used(parent, k) >= used && kind_used(parent, k) <= accounts[parent].limit[k],
 	      "and can");
 	PROVE(IMPLIES(i != st, accounts[i].limit[k] == limit), "no other limit changes");
@@ -99,13 +108,13 @@ proof_account_end(void)
 	for (uint32_t i = 0; i < ACCOUNT_KINDS; i++) {
 		if (accounts[a].refs == 1)
 			ASSUME(kind_used(a, i) == 0);
-		ASSUME(kind_used(parent, i) >= accounts[a].limit[i]);
+		ASSUME(kind_used(parent, i) >= cost(i, accounts[a].limit[i]));
 	}
 	used = kind_used(parent, k);
 	limit = accounts[a].limit[k];
 	account_unref(a);
 	check_locks();
-	PROVE(kind_used(parent, k) == used - (accounts[a].live ? 0 : limit),
+	PROVE(kind_used(parent, k) == used - (accounts[a].live ? 0 : cost(k, limit)),
 	      "its limits go back when it ends, and not before");
 	PROVE(IMPLIES(!accounts[a].live, accounts[a].refs == 0), "it ends without references");
 	REACH(!accounts[a].live && limit > 0);

@@ -199,22 +199,25 @@ void
 proof_cpu_leave(void)
 {
 	struct env *e = env_of(1);
-	uint64_t used, debt, now, epilogue;
+	uint64_t used, debt, now, epilogue, ran;
 
 	state_any();
 	cpus[0].env = e;
 	used = e->used;
+	ran = page_of(1)->time_tsc;
 	debt = e->debt;
 	epilogue = e->epilogue;
 	cpu_leave(e);
 	now = machine_tsc_last;
+	ran = used + now - ran;
 	PROVE(e->used == used + now, "the time since it began is its own, and nobody else's");
 	PROVE(page_of(1)->time_tsc == e->used, "and shown");
 	PROVE(e->epilogue == 0 && cpus[0].env == NULL, "the epilogue is over");
 	PROVE(IMPLIES(!epilogue, e->debt == debt), "no debt without an epilogue");
-	PROVE(IMPLIES(epilogue && now - epilogue > epilogue_tsc,
+	PROVE(IMPLIES(epilogue && now - epilogue > epilogue_tsc && ran >= now - epilogue,
 		      e->debt == debt + (now - epilogue - epilogue_tsc)),
 	      "what it took beyond the bound is owed");
+	PROVE(e->debt - debt <= ran, "and never more than it ran");
 	PROVE(IMPLIES(epilogue && now - epilogue <= epilogue_tsc, e->debt == debt),
 	      "an epilogue in time costs nothing");
 	REACH(e->debt > debt);
@@ -231,8 +234,8 @@ proof_cpu_debt(void)
 	ASSUME(slice_tsc > 0);
 	debt = e->debt;
 	paid = debt_pay(e);
-	PROVE(paid == (debt > 0), "who owes passes its turn");
-	PROVE(debt - e->debt == (debt < slice_tsc ? debt : slice_tsc), "and pays a slice by it");
+	PROVE(paid == (debt >= slice_tsc), "who owes a slice passes its turn");
+	PROVE(debt - e->debt == (paid ? slice_tsc : 0), "and pays it by that");
 	PROVE(IMPLIES(paid, page_of(1)->overrun_tsc == e->debt), "and sees it");
 	REACH(paid && e->debt > 0);
 	REACH(paid && e->debt == 0);

@@ -3,7 +3,8 @@
  * Visible revocation: what is asked for only falls, what is guaranteed is not taken, what is taken is
  * told, nothing is asked twice, and only who has nothing left to take is ended.
  *
- * State: one request of an environment, arbitrary, among three rows; frames and holdings arbitrary.
+ * State: one request of an environment, arbitrary, in a list with another's before and after it or not; frames
+ * and holdings arbitrary.
  */
 #include "machine.h"
 #include "kernel/revoke.c"
@@ -16,7 +17,7 @@ struct lock mem_lock, node_lock;
 static struct frame frame_array[FRAMES];
 static uint8_t holds[FRAMES];
 static struct space the_space;
-static struct env self;
+static struct env self, earlier, later; /* the others only have a place in the list */
 static struct aegis_env_page page;
 static uint32_t told, aborted, slices, woken;
 static bool allowed;
@@ -121,11 +122,59 @@ _space_expel(struct space *s, uint32_t pfn, bool force)
 }
 
 static void
+list_add(struct env *e, struct env ***at)
+{
+	e->ask.link = *at;
+	e->ask.next = NULL;
+	**at = e;
+	*at = &e->ask.next;
+}
+
+/* In the order of `due`, with what the three have. */
+static void
+list_any(void)
+{
+	struct env **at = &asked;
+
+	self.ask.due = ask_due(&self.ask);
+	asked = NULL;
+	earlier.ask.link = self.ask.link = later.ask.link = NULL;
+	if (nondet_bool() && IMPLIES(self.ask.kind, earlier.ask.due <= self.ask.due))
+		list_add(&earlier, &at);
+	if (self.ask.kind)
+		list_add(&self, &at);
+	if (nondet_bool() && (!self.ask.kind || self.ask.due <= later.ask.due) &&
+	    IMPLIES(earlier.ask.link, earlier.ask.due <= later.ask.due))
+		list_add(&later, &at);
+	earliest = asked ? asked->ask.due : AEGIS_NEVER;
+}
+
+/* Who was in it is, who has a request is, and it is in order. */
+static void
+list_check(bool first, bool last)
+{
+	uint32_t n = 0;
+	uint64_t due = 0;
+
+	for (struct env **at = &asked; *at; at = &(*at)->ask.next) {
+		PROVE(++n <= 3, "the list ends");
+		PROVE((*at)->ask.link == at, "each knows what leads to it");
+		PROVE((*at)->ask.due >= due, "in order");
+		due = (*at)->ask.due;
+	}
+	PROVE(n == (uint32_t)first + last + (self.ask.kind != AEGIS_KIND_NONE), "nobody is lost");
+	PROVE((self.ask.link != NULL) == (self.ask.kind != AEGIS_KIND_NONE),
+	      "who has a request is in it");
+	PROVE(IMPLIES(self.ask.kind, self.ask.due == ask_due(&self.ask)), "at its time");
+	PROVE(earliest == (asked ? asked->ask.due : AEGIS_NEVER), "and the hint is right");
+}
+
+static void
 state_any(void)
 {
 	machine_me = 0;
 	locks_held = 0;
-	revoke_lock.held = 0;
+	ask_lock.held = 0;
 	the_space.lock.held = 0;
 	told = aborted = woken = 0;
 	frames = frame_array;
@@ -133,7 +182,15 @@ state_any(void)
 	self.space = &the_space;
 	self.page = &page;
 	self.number = 1;
+	earlier.number = 2;
+	later.number = 3;
 	ASSUME(self.generation > 0);
+	ASSUME(self.ask.kind < AEGIS_KINDS);
+	if (self.ask.kind) {
+		ASSUME(self.ask.progress < frame_count && (self.ask.left > 0 || self.ask.breaking));
+		ASSUME(IMPLIES(self.ask.breaking, self.ask.kind == AEGIS_KIND_FRAME));
+	}
+	list_any();
 	for (uint32_t i = 0; i < FRAMES; i++)
 		ASSUME(IMPLIES(hold_stripped(holds[i]), !(holds[i] & AEGIS_HOLD_PIN)));
 }
@@ -148,32 +205,32 @@ pinned(uint32_t pfn)
 void
 proof_revoke_step(void)
 {
-	struct ask *a = &asks[0];
-	uint32_t left, i = nondet_u32(), before = page.taken_count, droppable = nondet_bool();
-	bool kept, barren;
+	struct ask *a = &self.ask;
+	uint32_t left, i = nondet_u32(), before, kind;
+	bool kept, barren, droppable, first, last;
 	uint8_t hold;
 
 	state_any();
-	ASSUME(i < frame_count && a->kind < AEGIS_KINDS && a->kind != AEGIS_KIND_NONE);
-	ASSUME(a->progress < frame_count && (a->left > 0 || a->breaking));
-	ASSUME(IMPLIES(a->breaking, a->kind == AEGIS_KIND_FRAME));
-	a->env = 1;
-	a->generation = self.generation;
-	a->dropping = droppable;
+	ASSUME(i < frame_count && a->kind != AEGIS_KIND_NONE);
+	kind = a->kind;
+	droppable = a->dropping;
+	first = earlier.ask.link;
+	last = later.ask.link;
 	before = page.taken_count;
 	left = a->left;
 	hold = holds[i];
 	kept = pinned(i);
-	barren = _ask_step(&self, a);
+	barren = _ask_step(&self);
 	check_locks();
+	list_check(first, last);
 	PROVE(a->left <= left, "what is asked for only falls");
 	PROVE(IMPLIES(kept, holds[i] == hold), "what is guaranteed stays");
-	PROVE(IMPLIES(a->kind == AEGIS_KIND_FRAME && holds[i] != hold,
+	PROVE(IMPLIES(kind == AEGIS_KIND_FRAME && holds[i] != hold,
 		      hold_stripped(hold) || !droppable || (frames[i].flags & FRAME_DROP)),
 	      "before it is asked, only what is droppable goes");
-	PROVE(IMPLIES(a->kind == AEGIS_KIND_FRAME, page.taken_count - before == left - a->left),
+	PROVE(IMPLIES(kind == AEGIS_KIND_FRAME, page.taken_count - before == left - a->left),
 	      "all that is taken is told");
-	PROVE(IMPLIES(a->kind == AEGIS_KIND_FRAME && hold && !hold_stripped(hold) &&
+	PROVE(IMPLIES(kind == AEGIS_KIND_FRAME && hold && !hold_stripped(hold) &&
 			      (!holds[i] || hold_stripped(holds[i])),
 		      left > a->left),
 	      "and counted, when it loses its rights");
@@ -183,8 +240,8 @@ proof_revoke_step(void)
 	PROVE(IMPLIES(barren, a->left > 0 && !droppable), "no hope only when asked for in vain");
 	PROVE(IMPLIES(droppable && !a->dropping, told > 0 && woken > 0), "then it is announced");
 	PROVE(page.ask_count == (a->dropping ? 0 : a->left), "the page says what is missing");
-	PROVE(IMPLIES(page.ask_kind, page.ask_kind == a->kind && a->left), "and of which kind");
-	REACH(a->kind == AEGIS_KIND_FRAME && left > a->left && a->left > 0);
+	PROVE(IMPLIES(page.ask_kind, page.ask_kind == kind && a->left), "and of which kind");
+	REACH(kind == AEGIS_KIND_FRAME && left > a->left && a->left > 0);
 	REACH(barren);
 	REACH(left == 0 && !a->breaking);
 	REACH(droppable && !a->dropping);
@@ -193,56 +250,55 @@ proof_revoke_step(void)
 void
 proof_revoke_given(void)
 {
-	uint32_t n = nondet_u32(), kind = nondet_u32(), left = asks[0].left, other;
+	uint32_t n = nondet_u32(), kind = nondet_u32(), left, asked_for;
+	bool breaking, first, last;
 
 	state_any();
-	ASSUME(asks[0].env == 1 && asks[0].generation == self.generation && asks[0].left > 0);
-	ASSUME(asks[0].kind == AEGIS_KIND_FRAME || asks[0].kind == AEGIS_KIND_SLICE);
-	for (uint32_t i = 1; i < ASKS; i++)
-		ASSUME(asks[i].env != 1); /* one request of an environment */
-	asks[0].dropping = false;
-	page.ask_kind = asks[0].kind;
-	left = asks[0].left;
-	other = asks[1].left;
+	ASSUME(self.ask.left > 0 && !self.ask.dropping && self.ask.kind);
+	page.ask_kind = self.ask.kind;
+	asked_for = self.ask.kind;
+	left = self.ask.left;
+	breaking = self.ask.breaking;
+	first = earlier.ask.link;
+	last = later.ask.link;
 	revoke_given(&self, kind, n);
 	check_locks();
-	PROVE(asks[1].left == other, "nobody else's request changes");
-	if (kind != asks[0].kind) {
-		PROVE(asks[0].left == left && asks[0].env == 1, "another kind does not count");
+	list_check(first, last);
+	if (kind != asked_for) {
+		PROVE(self.ask.left == left && self.ask.kind == asked_for,
+		      "another kind does not count");
 		return;
 	}
-	PROVE(asks[0].left == (n < left ? left - n : 0), "what is given counts, and no more");
-	PROVE((asks[0].env == 0) == (n >= left && !asks[0].breaking), "satisfied, it is gone");
+	PROVE(self.ask.left == (n < left ? left - n : 0), "what is given counts, and no more");
+	PROVE(!self.ask.kind == (n >= left && !breaking), "satisfied, it is gone");
 	PROVE(IMPLIES(n >= left, page.ask_kind == AEGIS_KIND_NONE), "also from the page");
 	REACH(n > left);
-	REACH(n && n < left);
+	REACH(n && n < left && first && last);
 }
 
 void
 proof_revoke_ask(void)
 {
-	uint32_t env = nondet_u32(), kind = nondet_u32(), count = nondet_u32(), rows = 0, had = 0;
+	uint32_t env = nondet_u32(), kind = nondet_u32(), count = nondet_u32(), had, left;
+	bool first, last;
 	status st;
 
 	state_any();
-	for (uint32_t i = 0; i < ASKS; i++)
-		had += asks[i].env == 1 && asks[i].generation == self.generation;
-	ASSUME(had <= 1);
+	had = self.ask.kind;
+	left = self.ask.left;
+	first = earlier.ask.link;
+	last = later.ask.link;
 	st = sys_revoke_ask(0, env, kind, count, nondet_u64());
 	check_locks();
-	for (uint32_t i = 0; i < ASKS; i++) {
-		bool row = asks[i].env == 1 && asks[i].generation == self.generation;
-
-		rows += row;
-		PROVE(IMPLIES(row && !had,
-			      asks[i].left <= count && (asks[i].left > 0 || asks[i].breaking)),
-		      "no more than was asked for");
-	}
-	PROVE(rows <= 1, "one request of an environment");
-	PROVE(IMPLIES(st != AEGIS_OK, rows == had), "a failure asks nothing");
+	list_check(first, last);
+	PROVE(IMPLIES(had || st != AEGIS_OK, self.ask.kind == had && self.ask.left == left),
+	      "a failure asks nothing, and one request of an environment");
+	PROVE(IMPLIES(st == AEGIS_OK && self.ask.kind,
+		      self.ask.left <= count && (self.ask.left > 0 || self.ask.breaking)),
+	      "no more than was asked for");
 	PROVE(IMPLIES(st == AEGIS_OK, allowed && env == 1 && !had && count), "by right");
 	PROVE(aborted == 0, "asking ends nobody");
-	REACH(st == AEGIS_OK && rows == 1);
+	REACH(st == AEGIS_OK && self.ask.kind && first && last);
 	REACH(st == AEGIS_IN_USE && had);
 }
 
@@ -251,31 +307,46 @@ proof_revoke_poll(void)
 {
 	uint64_t now = nondet_u64();
 	uint32_t left, i = nondet_u32();
+	bool due, first, last;
 	uint8_t hold;
-	bool due;
 
 	state_any();
-	ASSUME(asks[0].env == 1 && asks[0].generation == self.generation && asks[0].left > 0);
-	ASSUME(asks[0].kind == AEGIS_KIND_FRAME || asks[0].kind == AEGIS_KIND_SLICE);
-	ASSUME(asks[0].progress < frame_count && self.state < AEGIS_STATE_ENDED && i < frame_count);
-	for (uint32_t k = 1; k < ASKS; k++)
-		asks[k].env = 0;
-	ASSUME(IMPLIES(asks[0].breaking, asks[0].kind == AEGIS_KIND_FRAME &&
-						 (asks[0].dropping || asks[0].deadline <= now)));
-	left = asks[0].left;
+	ASSUME(self.ask.kind && self.ask.left > 0 && self.state < AEGIS_STATE_ENDED &&
+	       i < frame_count);
+	ASSUME(IMPLIES(self.ask.breaking, self.ask.dropping || self.ask.deadline <= now));
+	first = earlier.ask.link;
+	last = later.ask.link;
+	left = self.ask.left;
 	hold = holds[i];
-	due = asks[0].dropping || asks[0].deadline <= now;
+	due = self.ask.dropping || self.ask.deadline <= now;
 	revoke_poll(now);
 	check_locks();
-	PROVE(IMPLIES(!due, asks[0].left == left && holds[i] == hold && !aborted),
+	list_check(first, last);
+	PROVE(IMPLIES(!due, self.ask.left == left && holds[i] == hold && !aborted),
 	      "nothing is taken before the deadline");
-	PROVE(IMPLIES(aborted, asks[0].env == 0 && page.ask_kind == AEGIS_KIND_NONE),
+	PROVE(IMPLIES(aborted, !self.ask.kind && page.ask_kind == AEGIS_KIND_NONE),
 	      "who is ended is asked no more");
-	PROVE(IMPLIES(asks[0].env == 1,
-		      (asks[0].left > 0 || asks[0].breaking) && asks[0].left <= left),
+	PROVE(IMPLIES(self.ask.kind,
+		      (self.ask.left > 0 || self.ask.breaking) && self.ask.left <= left),
 	      "or it goes on");
-	PROVE(IMPLIES(asks[0].breaking, asks[0].dropping || asks[0].deadline <= now),
+	PROVE(IMPLIES(self.ask.breaking, self.ask.dropping || self.ask.deadline <= now),
 	      "what is not droppable is begun after the deadline only");
 	REACH(aborted != 0);
-	REACH(due && asks[0].env == 0 && !aborted);
+	REACH(due && !self.ask.kind && !aborted);
+}
+
+/* An environment that ends is in nobody's way. */
+void
+proof_revoke_end(void)
+{
+	bool first, last;
+
+	state_any();
+	first = earlier.ask.link;
+	last = later.ask.link;
+	revoke_end(&self);
+	check_locks();
+	list_check(first, last);
+	PROVE(!self.ask.kind && !self.ask.link, "it is not asked any more");
+	REACH(first && last);
 }

@@ -3,7 +3,7 @@
  * Visible revocation and abort: ask, deadline, give, take by force, tell, and ends in the middle.
  *
  * Models, of kernel/revoke.c: sys_revoke_ask, _ask_step, _frames_take with frame_takable and
- * _frame_break, revoke_poll, revoke_given, revoke_tell, _page_update; of kernel/hold.c: sys_mem_free,
+ * _frame_break, revoke_poll with first_lock, revoke_given, revoke_tell, _ask_show, revoke_end; of kernel/hold.c: sys_mem_free,
  * _hold_strip; of kernel/range.c: a binding that its space removes (_page_unbind, _hold_last); of
  * kernel/sweep.c: _space_expel, which may answer AGAIN when bindings are left to break; of
  * kernel/env.c: _env_abort, _env_stop, _env_free.
@@ -14,8 +14,8 @@
  * environment at any time and its number is given to another one, which nobody asked for anything. The
  * clock passes the deadline at any time.
  *
- * Assumed: locks exclude; the timer comes as long as a request is due (cpu_arm). The row is one: the
- * table is searched by number and generation (proof revoke_ask).
+ * Assumed: locks exclude; the timer comes as long as a request is due (cpu_arm). The list says who has a
+ * request, at its time (proofs revoke_*): here it is one flag, that its lock covers in one step.
  *
  * Holds: before the deadline only what is droppable is taken, what is pinned never; no more is taken
  * than was asked for and not given; the holder is told of everything that it did not give itself,
@@ -37,7 +37,7 @@
 
 mtype = { FREE, HELD, STRIPPED };
 
-bool revoke_lock, env_lock, space_lock;
+bool env_lock, space_lock;
 bool late;			/* the deadline has passed */
 byte generation;		/* of the environment that has the number */
 bool ended, killed;
@@ -47,7 +47,7 @@ bool told[FRAMES], gave[FRAMES];
 bool upcall;			/* AEGIS_PEND_REVOKE */
 bool seen;			/* its handler found frame 1 in the vector */
 
-/* The row, and what the environment page shows of it. */
+/* The request, and what the environment page shows of it; in the list it is `asked`. */
 bool asked, dropping, breaking;
 byte ask_generation, left, progress, passed;
 bool page_asked;
@@ -83,7 +83,7 @@ inline space_expel()
 
 #define takable (hold[progress] == HELD && progress != PINNED && (!dropping || progress == DROPPABLE))
 
-/* env_lock and revoke_lock held. `hopeless`: nothing more can be taken. */
+/* env_lock held. `hopeless`: nothing more can be taken. */
 inline ask_step()
 {
 	taken = 0;
@@ -157,7 +157,6 @@ active proctype asker()
 	bool again;
 
 	/* sys_revoke_ask, answered when the environment is there */
-	acquire(revoke_lock);
 	acquire(env_lock);
 	if
 	:: ended || generation == 1
@@ -170,54 +169,43 @@ active proctype asker()
 		ask_step();
 		asked = !finished
 	fi;
-	release(env_lock);
-	release(revoke_lock)
+	release(env_lock)
 }
 
 /* A processor at its timer interrupts. */
 active [POLLERS] proctype poller()
 {
 	byte taken;
+	byte first;
 	bool hopeless;
 	bool again;
 
 end_p:	do
-	:: asked && due -> /* now >= earliest */
-		acquire(revoke_lock);
-		if
-		:: asked && due ->
-			acquire(env_lock);
-			if
-#ifdef ANY_GENERATION
-			:: !ended ->
-#else
-			:: !ended && ask_generation == generation ->
-#endif
-				ask_step();
-				if
-				:: hopeless -> left = 0; page_update(); killed = true
-				:: else
-				fi
-			:: else -> left = 0; breaking = false
-			fi;
-			release(env_lock);
-			if
-			:: finished -> asked = false
-			:: else
-			fi
-		:: else
-		fi;
-		release(revoke_lock)
-#ifdef EARLY
-	:: asked && !dropping && !late ->
-		acquire(revoke_lock);
+	:: atomic { asked && due -> first = ask_generation }; /* now >= earliest; first_lock */
 		acquire(env_lock);
 		if
-		:: asked && !ended && ask_generation == generation -> ask_step(); asked = !finished
+#ifdef ANY_GENERATION
+		:: asked && due ->
+#else
+		:: first == generation && asked && due ->
+#endif
+			ask_step();
+			if
+			:: hopeless -> left = 0; page_update(); killed = true
+			:: else
+			fi;
+			asked = !finished
 		:: else
 		fi;
-		release(env_lock);
-		release(revoke_lock)
+		release(env_lock)
+#ifdef EARLY
+	:: asked && !dropping && !late ->
+		acquire(env_lock);
+		if
+		:: asked && ask_generation == generation -> ask_step(); asked = !finished
+		:: else
+		fi;
+		release(env_lock)
 #endif
 	od
 }
@@ -254,7 +242,7 @@ end_h:	do
 		release(space_lock);
 		if
 		:: freed && page_asked -> /* revoke_given */
-			acquire(revoke_lock);
+			acquire(env_lock);
 			if
 			:: asked && ask_generation == generation && left > 0 ->
 				left--;
@@ -262,7 +250,7 @@ end_h:	do
 				asked = !finished
 			:: else
 			fi;
-			release(revoke_lock)
+			release(env_lock)
 		:: else
 		fi;
 		atomic { freed = false; f = 0 }
@@ -291,8 +279,12 @@ active proctype destroyer()
 	:: true ->
 end_d:		(killed)
 	fi;
-	acquire(env_lock);
+	acquire(env_lock); /* _env_stop */
+#ifdef ANY_GENERATION
 	ended = true;
+#else
+	atomic { ended = true; asked = false; left = 0; breaking = false };
+#endif
 	release(env_lock);
 	acquire(env_lock);
 	/* _env_free, and env_make by whoever asks next */
