@@ -129,10 +129,10 @@ void park_flush(void);
 int fd_open_for_exec(const char *path, size_t length, struct file **out);
 int64_t fd_object_read(struct file *f, void *to, size_t n, uint64_t offset);
 bool file_is_mappable(const struct file *f);
-/* Frames of n <= FILE_FRAMES_MAX pages, held by this space afterwards; 0 = hole.  Returns how many
- * were filled: 0 beyond the end.  May be called by the fault handler: EXOS_MSG is as before. */
+/* Frames of n <= FILE_FRAMES_MAX pages, held by this space afterwards; 0 = hole; `how`: SVC_MAP_*.
+ * Returns how many were filled: 0 beyond the end.  May be called by the fault handler: EXOS_MSG is as before. */
 #define FILE_FRAMES_MAX 64u
-int file_frames(struct file *f, uint64_t first, uint32_t n, bool write, uint32_t *pfns);
+int file_frames(struct file *f, uint64_t first, uint32_t n, uint32_t how, uint32_t *pfns);
 
 /* ---- fork, and page faults in the arena ---- */
 

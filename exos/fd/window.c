@@ -273,7 +273,7 @@ window_fill(struct file *f, uint64_t page, uint32_t n, bool write, uint32_t *hol
 	struct window *w = f->window;
 	const uint32_t *pfns = msg(0);
 	uint32_t i = 0, run;
-	int64_t got = service(SVC_MAP, f->obj, page, n, write);
+	int64_t got = service(SVC_MAP, f->obj, page, n, write ? SVC_MAP_GROW : SVC_MAP_READ);
 	int err;
 
 	*hole = 0;
@@ -388,25 +388,25 @@ window_fault(struct file *f, uint64_t va)
 	core_unbind(va, 1);
 	if (w->layout != __atomic_load_n(&f->info->layout, __ATOMIC_ACQUIRE))
 		w->stale = true;
-	if (file_frames(f, w->first + index, 1, write, &pfn) == 1 && pfn &&
-	    !window_bind(f, index, &pfn, 1, write))
+	if (file_frames(f, w->first + index, 1, write ? SVC_MAP_GROW : SVC_MAP_READ, &pfn) == 1 &&
+	    pfn && !window_bind(f, index, &pfn, 1, write))
 		return 0;
 	return scrap_bind(w, va);
 }
 
 int
-file_frames(struct file *f, uint64_t first, uint32_t n, bool write, uint32_t *pfns)
+file_frames(struct file *f, uint64_t first, uint32_t n, uint32_t how, uint32_t *pfns)
 {
 	uint32_t saved[FILE_FRAMES_MAX];
 	int64_t got;
 
 	if (f->type != SVC_T_FILE || n > FILE_FRAMES_MAX)
 		return -EINVAL;
-	if (write && !file_writable(f))
+	if ((how == SVC_MAP_GROW || how == SVC_MAP_WRITE) && !file_writable(f))
 		return -EACCES;
 	/* The fault may have come in the middle of a copy from or to the message pages. */
 	memcpy(saved, msg(0), n * sizeof(*saved));
-	got = service(SVC_MAP, f->obj, first, n, write);
+	got = service(SVC_MAP, f->obj, first, n, how);
 	if (got > (int64_t)n)
 		got = -EIO;
 	if (got > 0)

@@ -299,6 +299,8 @@ int fs_truncate(struct fs *fs, const struct fs_cred *cred, struct fs_inode *inod
  */
 int fs_page_get(struct fs *fs, struct fs_inode *inode, uint64_t index, bool want_write,
 		struct fs_page *out);
+/* Pages of a regular file, up to its end. */
+uint64_t fs_page_count(struct fs *fs, struct fs_inode *inode);
 /* fs_page_get for a run of pages; returns how many were filled, at least 1, or 0 at the end of
  * file. An error is only returned for the first page. */
 int fs_range(struct fs *fs, struct fs_inode *inode, uint64_t first, uint32_t count, bool want_write,

@@ -206,6 +206,13 @@ fs_range(struct fs *fs, struct fs_inode *inode, uint64_t first, uint32_t count, 
 	return done ? (int)done : err;
 }
 
+uint64_t
+fs_page_count(struct fs *fs, struct fs_inode *inode)
+{
+	inode_sync(fs, inode);
+	return pages_of(inode->size);
+}
+
 int
 fs_page_get(struct fs *fs, struct fs_inode *inode, uint64_t index, bool want_write,
 	    struct fs_page *out)

@@ -188,7 +188,7 @@ site_frames(const struct region *r, uint64_t va, uint32_t n, uint32_t *pfns)
 	if (got <= 0 || !(uint32_t)call.d || stubs_map(region_base(r), call.e, call.d))
 		return (int)got;
 	/* The stubs have no place: the file's own pages, then. */
-	return file_frames(r->file, call.b, n, false, pfns);
+	return file_frames(r->file, call.b, n, SVC_MAP_READ, pfns);
 }
 
 void

@@ -310,6 +310,7 @@ op_map(struct service *sv, struct proc *p, struct svc *s)
 		 *answer = (void *)sv->bounce;
 	struct fs_page *pages = (void *)(sv->bounce + 1024 * sizeof(uint32_t) / 8);
 	uint32_t pfns[128];
+	bool write = s->d == SVC_MAP_GROW || s->d == SVC_MAP_WRITE;
 	int got;
 
 	_Static_assert(1024 * (sizeof(uint32_t) + sizeof(struct fs_page)) <= MSG_BYTES, "bounce");
@@ -317,10 +318,17 @@ op_map(struct service *sv, struct proc *p, struct svc *s)
 		return -EBADF;
 	if (o->type != SVC_T_FILE)
 		return -ENODEV;
-	if (s->d > 1 || !count)
+	if (s->d > SVC_MAP_FILL || !count)
 		return -EINVAL;
-	if (s->d && !o->write)
+	if (write && !o->write)
 		return -EACCES;
+	if (s->d >= SVC_MAP_WRITE) {
+		uint64_t end = fs_page_count(sv->fs, o->inode);
+
+		if (s->b >= end)
+			return 0;
+		count = count < end - s->b ? count : (uint32_t)(end - s->b);
+	}
 	if (share_note(o->file, p))
 		return -ENOMEM;
 	got = fs_range(sv->fs, o->inode, s->b, count, s->d, pages);
@@ -332,7 +340,7 @@ op_map(struct service *sv, struct proc *p, struct svc *s)
 			o->file->hole_told = true;
 		if (given == 128 || (given && i == got - 1)) {
 			int err = core_share(EXOS_CAP_OWN, p->space, pfns, given,
-					     s->d ? AEGIS_READ | AEGIS_WRITE : AEGIS_READ);
+					     write ? AEGIS_READ | AEGIS_WRITE : AEGIS_READ);
 
 			if (err)
 				return err;

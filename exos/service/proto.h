@@ -30,6 +30,12 @@ int64_t svc_call(struct svc *s);
 #define SVC_CWD   0xffffffffu
 #define SVC_PATH2 4096u
 
+/* How pages of a file are wanted. */
+#define SVC_MAP_READ  0u
+#define SVC_MAP_GROW  1u /* for writing, also past the end: the caller will say SVC_EXTEND */
+#define SVC_MAP_WRITE 2u /* for writing, up to the end */
+#define SVC_MAP_FILL  3u /* for reading, and no holes: others may write there */
+
 enum svc_op {
 	SVC_NONE,
 	/* ---- files ---- */
@@ -37,9 +43,9 @@ enum svc_op {
 			   before, 0: none; out: struct svc_opened at MSG; result obj */
 	SVC_CLOSE,  /* a=obj: this process has no descriptor for it any more */
 	SVC_STAT,   /* a=dir b=length (0: the object itself) c=AT_ flags; struct fs_stat at MSG */
-	SVC_MAP,    /* a=obj b=first page c=count (<= 1024) d=1 for writing; result: pages answered;
+	SVC_MAP,    /* a=obj b=first page c=count (<= 1024) d=SVC_MAP_*; result: pages answered;
 			   uint32_t pfn[] at MSG, 0 = hole (read as zeros); holdings are given to the
-			   caller READ, or READ|WRITE if d */
+			   caller READ, or READ|WRITE for writing */
 	SVC_EXTEND, /* a=obj b=start c=end: about to write there; size becomes at least c */
 	SVC_TRUNCATE, /* a=dir b=length (0: obj) c=size */
 	SVC_GETDENTS, /* a=obj b=buffer size (<= SVC_MSG_BYTES); records at MSG; result bytes */

@@ -284,7 +284,7 @@ hot_tell(uint64_t va)
 
 /*
  * va's page, present in frame `from`, gets a frame of its own with the same content.  The window is
- * guaranteed; where the page itself is not bound, reading it is a fault inside this one, and harmless.
+ * guaranteed; where the page itself is not bound, reading it is a fault inside this one.
  */
 static int
 copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
@@ -297,10 +297,11 @@ copy_page(const struct region *r, uint64_t va, uint32_t from_entry)
 		return err;
 	err = core_bind(AEGIS_SELF, control()->space, window, &pfn, 1,
 			AEGIS_BIND_READ | AEGIS_BIND_WRITE | AEGIS_BIND_GUARANTEED);
-	if (!err) {
-		memcpy((void *)window, (void *)va, PAGE);
+	/* A page of a file may be gone that was cut meanwhile. */
+	if (!err && core_copy((void *)window, (void *)va, PAGE))
+		err = -ENXIO;
+	if (!err)
 		err = page_set(va, pfn, 0, page_prot(r, 0));
-	}
 	core_unbind(window, 1);
 	if (err) {
 		core_frames_free(&pfn, 1);
@@ -361,7 +362,7 @@ static int
 file_page(const struct region *r, uint64_t va, bool write)
 {
 	bool shared = r->flags & VM_SHARED;
-	uint64_t limit = r->end < r->file_end ? r->end : page_up(r->file_end), from;
+	uint64_t limit = r->end < r->file_end ? r->end : page_up(r->file_end), from, page;
 	uint32_t want, at, pfns[AROUND], flags = PAGE_FILE | (shared ? 0 : PAGE_COPY);
 	int n, err;
 
@@ -369,16 +370,21 @@ file_page(const struct region *r, uint64_t va, bool write)
 		return zero_page(r, va);
 	from = block_around(r, va, limit, &want);
 	at = (uint32_t)((va - from) / PAGE);
+	page = (r->offset + (from - r->start)) / PAGE;
 	if (!shared && (r->flags & VM_EXEC))
 		n = site_frames(r, from, want, pfns);
 	else
-		n = file_frames(r->file, (r->offset + (from - r->start)) / PAGE, want,
-				shared && (r->flags & VM_WRITE), pfns);
-	if (n < 0)
-		return n;
+		n = file_frames(r->file, page, want,
+				shared && (r->flags & VM_WRITE) ? SVC_MAP_WRITE : SVC_MAP_READ,
+				pfns);
+	/* What others write to a hole is to be seen here. */
+	if (shared && n > (int)at && !pfns[at])
+		(void)file_frames(r->file, page + at, 1, SVC_MAP_FILL, &pfns[at]);
 	r = vm_find(va); /* the stubs' regions may have moved it */
-	if (n <= (int)at || !r)
+	if (!r)
 		return -EFAULT;
+	if (n <= (int)at)
+		return -ENXIO; /* past the end of the file */
 	err = frames_place(r, from, pfns, (uint32_t)n, flags);
 	if (!err && !pfns[at])
 		err = zero_page(r, va);
@@ -413,6 +419,7 @@ vm_fault(uint64_t addr, uint64_t error)
 	bool write = error & FAULT_WRITE;
 	uint32_t *e;
 	uint32_t pfn;
+	int err;
 
 	if (!r)
 		r = stack_grow(addr);
@@ -428,7 +435,11 @@ vm_fault(uint64_t addr, uint64_t error)
 		return copy_page(r, va, *e);
 	if (*e) {
 		pfn = *e & PAGE_PFN;
-		return core_bind(AEGIS_SELF, control()->space, va, &pfn, 1, page_prot(r, *e));
+		err = core_bind(AEGIS_SELF, control()->space, va, &pfn, 1, page_prot(r, *e));
+		if (err != -EPERM || !(*e & PAGE_FILE))
+			return err;
+		*e = 0; /* its file gave it up: what has it there now? */
+		vm()->pages--;
 	}
 	if (r->flags & VM_FIXED)
 		return -EFAULT;

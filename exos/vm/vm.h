@@ -74,7 +74,8 @@ struct vm *vm(void);
 /* Tells the service how big the process is, for /proc: two stores. */
 void vm_tell(void);
 
-/* 0: bound; else the signal's code: -EFAULT nothing mapped, -EACCES protection, -ENOMEM. */
+/* 0: bound; else what the signal is for: -EFAULT nothing mapped, -EACCES protection, -ENXIO past the end of
+ * the file, -ENOMEM. */
 int vm_fault(uint64_t addr, uint64_t error);
 
 /* Maps len bytes at addr (0: anywhere); answers the address or a negative error. */
