@@ -640,6 +640,8 @@ slice_over(struct cpu *c, struct env *e, struct regs *regs, uint64_t now)
 		c->position = (uint32_t)(count % AEGIS_SLICES);
 		c->slice_end = system_page->tsc_boot + (count + 1) * slice_tsc;
 		c->extra = s->env != e->number;
+		_time_end(e, now);
+		e->used -= now;
 		e->page->slice = c->extra ? AEGIS_ANY : c->position;
 		e->page->slice_end = c->slice_end;
 		e->stamp = c->stamp += AEGIS_CPUS;

@@ -28,4 +28,24 @@ exos_\name:
 #define EXOS_DIRECT(name)
 #include <exos/calls.def>
 
+/* Other clocks are a system call. */
+	.macro	CLOCK name number
+	.globl	__vdso_\name
+	.type	__vdso_\name, @function
+	.hidden	api_\name
+__vdso_\name:
+	cmpl	$API_CLOCKS_MAX, %edi
+	ja	1f
+	movl	$API_CLOCKS, %eax
+	btl	%edi, %eax
+	jc	api_\name
+1:	movl	$\number, %eax
+	popq	%rcx
+	jmp	core_site_entry
+	.size	__vdso_\name, . - __vdso_\name
+	.endm
+
+	CLOCK	clock_gettime 228
+	CLOCK	clock_getres 229
+
 	.section .note.GNU-stack, "", @progbits

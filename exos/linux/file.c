@@ -45,7 +45,7 @@ int64_t
 sys_read(struct call *c)
 {
 	if (c->a[2] > INT64_MAX)
-		return fd_file((int)c->a[0]) ? -EINVAL : -EBADF;
+		return fd_file((int)c->a[0]) ? -EFAULT : -EBADF;
 	return fd_read((int)c->a[0], c->a[1], move_count(c->a[2]));
 }
 
@@ -53,7 +53,7 @@ int64_t
 sys_write(struct call *c)
 {
 	if (c->a[2] > INT64_MAX)
-		return fd_file((int)c->a[0]) ? -EINVAL : -EBADF;
+		return fd_file((int)c->a[0]) ? -EFAULT : -EBADF;
 	return fd_write((int)c->a[0], c->a[1], move_count(c->a[2]));
 }
 

@@ -113,7 +113,22 @@ sys_madvise(struct call *c)
 int64_t
 sys_msync(struct call *c)
 {
-	return c->a[0] % AEGIS_PAGE ? -EINVAL : 0;
+	uint64_t end = (c->a[0] + c->a[1] + AEGIS_PAGE - 1) & ~(AEGIS_PAGE - 1);
+
+	if (c->a[0] % AEGIS_PAGE ||
+	    (c->a[2] & ~(uint64_t)(LX_MS_ASYNC | LX_MS_INVALIDATE | LX_MS_SYNC)) ||
+	    ((c->a[2] & LX_MS_ASYNC) && (c->a[2] & LX_MS_SYNC)))
+		return -EINVAL;
+	if (end < c->a[0])
+		return -ENOMEM;
+	for (uint64_t at = c->a[0]; at < end;) {
+		const struct region *r = vm_find(at);
+
+		if (!r)
+			return -ENOMEM;
+		at = r->end;
+	}
+	return 0;
 }
 
 int64_t

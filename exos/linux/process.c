@@ -514,17 +514,48 @@ sys_sched_get_priority_min(struct call *c)
 	return c->a[0] == LX_SCHED_FIFO || c->a[0] == LX_SCHED_RR ? 1 : 0;
 }
 
+/*
+ * Nice values are kept, and inherited, and decide nothing: time goes round.  Of other processes they are not
+ * known here, and cannot be changed.
+ */
+static int64_t
+priority_mine(uint64_t which, uint64_t who)
+{
+	struct svc call = {.op = SVC_KILL, .a = who};
+
+	if (which > LX_PRIO_USER)
+		return -EINVAL;
+	if (!who || (which == LX_PRIO_PROCESS && who == MAIL->pid) ||
+	    (which == LX_PRIO_PGRP && who == MAIL->pgid) ||
+	    (which == LX_PRIO_USER && who == MAIL->uid))
+		return 1;
+	if (which == LX_PRIO_PGRP)
+		call.a = -who;
+	if (which != LX_PRIO_USER && svc_call(&call) == -ESRCH)
+		return -ESRCH;
+	return which == LX_PRIO_USER ? -ESRCH : 0;
+}
+
 int64_t
 sys_getpriority(struct call *c)
 {
-	(void)c;
-	return 20;
+	int64_t mine = priority_mine(c->a[0], (uint32_t)c->a[1]);
+
+	return mine < 0 ? mine : 20 - (mine ? process()->nice : 0);
 }
 
 int64_t
 sys_setpriority(struct call *c)
 {
-	(void)c;
+	int64_t mine = priority_mine(c->a[0], (uint32_t)c->a[1]);
+	int32_t nice = (int32_t)c->a[2];
+
+	if (mine <= 0)
+		return mine < 0 ? mine : -EPERM;
+	nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
+	if (nice < process()->nice && MAIL->euid)
+		return -EACCES;
+	process()->nice = nice;
 	return 0;
 }
 

@@ -168,9 +168,15 @@ sys_sigaltstack(struct call *c)
 }
 
 static int64_t
-kill_call(int64_t pid, int64_t sig)
+kill_call(int64_t pid, int64_t sig, int32_t code, uint64_t value)
 {
-	struct svc call = {.op = SVC_KILL, .a = (uint64_t)pid, .b = (uint64_t)sig};
+	struct svc call = {
+		.op = SVC_KILL,
+		.a = (uint64_t)pid,
+		.b = (uint64_t)sig,
+		.c = (uint64_t)code,
+		.d = value,
+	};
 
 	if (sig < 0 || sig > LX_NSIG)
 		return -EINVAL;
@@ -180,13 +186,19 @@ kill_call(int64_t pid, int64_t sig)
 int64_t
 sys_kill(struct call *c)
 {
-	return kill_call((int32_t)c->a[0], (int32_t)c->a[1]);
+	return kill_call((int32_t)c->a[0], (int32_t)c->a[1], LX_SI_USER, 0);
+}
+
+static int64_t
+thread_kill(int32_t tid, int64_t sig)
+{
+	return tid <= 0 ? -EINVAL : kill_call(tid, sig, LX_SI_TKILL, 0);
 }
 
 int64_t
 sys_tkill(struct call *c)
 {
-	return (int32_t)c->a[0] <= 0 ? -EINVAL : kill_call((int32_t)c->a[0], (int32_t)c->a[1]);
+	return thread_kill((int32_t)c->a[0], (int32_t)c->a[1]);
 }
 
 int64_t
@@ -194,19 +206,33 @@ sys_tgkill(struct call *c)
 {
 	if ((int32_t)c->a[0] <= 0 || (int32_t)c->a[1] <= 0)
 		return -EINVAL;
-	return c->a[0] == c->a[1] ? kill_call((int32_t)c->a[1], (int32_t)c->a[2]) : -ESRCH;
+	return c->a[0] == c->a[1] ? thread_kill((int32_t)c->a[1], (int32_t)c->a[2]) : -ESRCH;
+}
+
+/* Nobody is made to believe that the kernel, or a thread of its own, sent it. */
+static int64_t
+queue_call(int32_t pid, int64_t sig, uint64_t from)
+{
+	struct lx_siginfo info;
+
+	if (copy_in(&info, from, sizeof(info)))
+		return -EFAULT;
+	if ((info.si_code >= 0 || info.si_code == LX_SI_TKILL) && pid != (int32_t)MAIL->pid)
+		return -EPERM;
+	return kill_call(pid, sig, info.si_code, info.rt.value.sival_ptr);
 }
 
 int64_t
 sys_rt_sigqueueinfo(struct call *c)
 {
-	return kill_call((int32_t)c->a[0], (int32_t)c->a[1]);
+	return queue_call((int32_t)c->a[0], (int32_t)c->a[1], c->a[2]);
 }
 
 int64_t
 sys_rt_tgsigqueueinfo(struct call *c)
 {
-	return c->a[0] == c->a[1] ? kill_call((int32_t)c->a[1], (int32_t)c->a[2]) : -ESRCH;
+	return c->a[0] == c->a[1] ? queue_call((int32_t)c->a[1], (int32_t)c->a[2], c->a[3])
+				  : -ESRCH;
 }
 
 int64_t

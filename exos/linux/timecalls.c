@@ -7,19 +7,22 @@
 
 #define NS 1000000000ul
 
-/* Processor time of this process so far. */
-static uint64_t
-cpu_ns(void)
-{
-	uint64_t ticks = ENVPAGE->time_tsc;
-
-	return (uint64_t)(((unsigned __int128)ticks * SYSPAGE->ns_mult) >> 32);
-}
-
+/*
+ * Processor time of this process.  The page tells it up to the slice that runs; of that counts all that has passed,
+ * which is too much if the process came later, so that the clock may have to stand still afterwards.
+ */
 uint64_t
 process_cpu_ns(void)
 {
-	return cpu_ns();
+	struct timer_state *t = &process()->timer;
+	uint64_t ticks = ENVPAGE->time_tsc, began = ENVPAGE->slice_end - SYSPAGE->slice_tsc;
+	uint64_t passed = __builtin_ia32_rdtsc() - began, ns;
+
+	ticks += passed < SYSPAGE->slice_tsc ? passed : SYSPAGE->slice_tsc;
+	ns = (uint64_t)(((unsigned __int128)ticks * SYSPAGE->ns_mult) >> 32);
+	if (ns > t->cpu_ns)
+		t->cpu_ns = ns;
+	return t->cpu_ns;
 }
 
 /* Nanoseconds of a clock; -EINVAL if there is none such. */
@@ -40,7 +43,7 @@ clock_read(uint64_t clock, uint64_t *ns)
 		return 0;
 	case LX_CLOCK_PROCESS_CPUTIME_ID:
 	case LX_CLOCK_THREAD_CPUTIME_ID:
-		*ns = cpu_ns();
+		*ns = process_cpu_ns();
 		return 0;
 	default:
 		return -EINVAL;

@@ -42,6 +42,7 @@ struct patched {
 struct timer_state {
 	uint64_t alarm_ns; /* monotonic ns at which SIGALRM is due, 0: none */
 	uint64_t interval_ns;
+	uint64_t cpu_ns; /* latest answer of the clock of the processor time */
 };
 
 struct process {
@@ -53,6 +54,7 @@ struct process {
 	uint64_t refused[32]; /* sites that keep trapping, lately met */
 	uint64_t clear_child_tid;
 	uint32_t umask;
+	int32_t nice;
 	char comm[16];
 	bool count_calls;  /* log the counters at the end */
 	struct lent *lent; /* child of vfork: what is its parent's, fork.c */

@@ -177,12 +177,12 @@ static void
 parent_tell(struct service *sv, struct proc *p)
 {
 	uint32_t low = (uint32_t)p->status & 0x7f;
-	struct sig sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = (int32_t)p->ruid};
+	struct sig sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = p->ruid};
 
 	if (!p->parent)
 		return;
 	sig.code = !low ? LX_CLD_EXITED : p->status & 0x80 ? LX_CLD_DUMPED : LX_CLD_KILLED;
-	sig.status = low ? (int32_t)low : p->status >> 8 & 0xff;
+	sig.value = low ? low : p->status >> 8 & 0xff;
 	signal_raise(sv, p->parent, &sig);
 	if (p->vfork)
 		core_wake(p->parent->env);
@@ -432,8 +432,8 @@ stop_tell(struct service *sv, struct proc *p, int32_t code, int32_t status)
 		.signal = LX_SIGCHLD,
 		.code = code,
 		.pid = p->pid,
-		.uid = (int32_t)p->ruid,
-		.status = status,
+		.uid = p->ruid,
+		.value = (uint64_t)status,
 	};
 
 	if (p->parent)

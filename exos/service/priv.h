@@ -427,7 +427,9 @@ int64_t op_continued(struct service *sv, struct proc *p, struct svc *s);
 
 /* ---- signal.c: signals, groups, sessions ---- */
 struct sig {
-	int32_t signal, code, pid, uid, status;
+	int32_t signal, code, pid;
+	uint32_t uid;
+	uint64_t value; /* status of a child, or what sigqueue sent */
 };
 void signal_raise(struct service *sv, struct proc *p, const struct sig *sig);
 void signal_group(struct service *sv, int32_t pgid, const struct sig *sig);

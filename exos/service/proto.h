@@ -85,7 +85,7 @@ enum svc_op {
 	SVC_EXIT,       /* a=wait status; does not return */
 	SVC_WAIT, /* a=pid argument of wait4 b=options; result pid or 0 (children, none ready: caller is
 			   noted, waits) or -ECHILD; a=status b=utime ns c=stime ns d=uid */
-	SVC_KILL,      /* a=pid as kill(2) b=signal; result 0 */
+	SVC_KILL,      /* a=pid as kill(2) b=signal c=si_code, 0 or below d=value; result 0 */
 	SVC_SETPGID,   /* a=pid b=pgid */
 	SVC_GETPGID,   /* a=pid (0 self) */
 	SVC_SETSID,    /* */
@@ -228,7 +228,9 @@ struct mail {
 	uint8_t raised[MAIL_SIGNALS]; /* counts, modulo 256 */
 	uint8_t reserved[7];
 	struct {
-		int32_t code, pid, uid, status;
+		int32_t code, pid;
+		uint32_t uid, pad;
+		uint64_t value; /* status of a child, or what sigqueue sent */
 	} info[MAIL_SIGNALS]; /* of the latest of each signal */
 	char hostname[65];
 	uint64_t hot[SVC_HOT]; /* what the last child to exec or end said */

@@ -24,7 +24,7 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 	mail->info[sig->signal].code = sig->code;
 	mail->info[sig->signal].pid = sig->pid;
 	mail->info[sig->signal].uid = sig->uid;
-	mail->info[sig->signal].status = sig->status;
+	mail->info[sig->signal].value = sig->value;
 	__atomic_store_n(&mail->raised[sig->signal], mail->raised[sig->signal] + 1,
 			 __ATOMIC_RELEASE);
 	__atomic_store_n(&mail->raised_count, mail->raised_count + 1, __ATOMIC_RELEASE);
@@ -167,14 +167,17 @@ op_kill(struct service *sv, struct proc *p, struct svc *s)
 	int64_t which = (int32_t)s->a;
 	struct sig sig = {
 		.signal = (int32_t)s->b,
-		.code = LX_SI_USER,
+		.code = (int32_t)s->c,
 		.pid = p->pid,
-		.uid = (int32_t)p->ruid,
+		.uid = p->ruid,
+		.value = s->d,
 	};
 	struct proc *target;
 
 	if (s->b > LX_NSIG)
 		return -EINVAL;
+	if (sig.code > LX_SI_USER)
+		return -EPERM; /* only the kernel and the service say such things */
 	if (which == INT32_MIN)
 		return -ESRCH;
 	if (which <= 0)

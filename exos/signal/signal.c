@@ -147,9 +147,9 @@ signal_take(uint64_t set, struct lx_siginfo *info)
 	}
 	s->taken[sig] = MAIL->raised[sig];
 	*info = (struct lx_siginfo){.si_signo = sig, .si_code = MAIL->info[sig].code};
-	info->child.pid = MAIL->info[sig].pid;
-	info->child.uid = (uint32_t)MAIL->info[sig].uid;
-	info->child.status = MAIL->info[sig].status;
+	info->rt.pid = MAIL->info[sig].pid;
+	info->rt.uid = MAIL->info[sig].uid;
+	info->rt.value.sival_ptr = MAIL->info[sig].value;
 	return sig;
 }
 

@@ -272,7 +272,7 @@ test_processes(void)
 	raised = proc_of(1)->mail->raised[LX_SIGCHLD];
 	call_a(a, SVC_EXIT, LX_STATUS_EXIT(7));
 	IS(proc_of(1)->mail->raised[LX_SIGCHLD], raised + 1);
-	IS(proc_of(1)->mail->info[LX_SIGCHLD].status, 7);
+	IS(proc_of(1)->mail->info[LX_SIGCHLD].value, 7);
 	IS(proc_of(1)->mail->info[LX_SIGCHLD].pid, a);
 	CHECK(fake.env[sv->first->env].upcalls > 0);
 	IS(proc_of(b)->mail->ppid, 1);
