@@ -9,7 +9,7 @@
 #define EXOS_SLICE  0x7f7feff08014
 #define EXOS_USED   0x7f7feff08020
 /* Clocks that are read where the program runs: bit n is clock n. */
-#define API_CLOCKS 0x8f3
+#define API_CLOCKS     0x8f3
 #define API_CLOCKS_MAX 11
 
 #endif

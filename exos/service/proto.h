@@ -41,12 +41,12 @@ enum svc_op {
 	/* ---- files ---- */
 	SVC_OPEN, /* a=dir b=path length c=open flags (Linux) d=mode (umask applied) e=object to close
 			   before, 0: none; out: struct svc_opened at MSG; result obj */
-	SVC_CLOSE,  /* a=obj: this process has no descriptor for it any more */
-	SVC_STAT,   /* a=dir b=length (0: the object itself) c=AT_ flags; struct fs_stat at MSG */
-	SVC_MAP,    /* a=obj b=first page c=count (<= 1024) d=SVC_MAP_*; result: pages answered;
+	SVC_CLOSE,    /* a=obj: this process has no descriptor for it any more */
+	SVC_STAT,     /* a=dir b=length (0: the object itself) c=AT_ flags; struct fs_stat at MSG */
+	SVC_MAP,      /* a=obj b=first page c=count (<= 1024) d=SVC_MAP_*; result: pages answered;
 			   uint32_t pfn[] at MSG, 0 = hole (read as zeros); holdings are given to the
 			   caller READ, or READ|WRITE for writing */
-	SVC_EXTEND, /* a=obj b=start c=end: about to write there; size becomes at least c */
+	SVC_EXTEND,   /* a=obj b=start c=end: about to write there; size becomes at least c */
 	SVC_TRUNCATE, /* a=dir b=length (0: obj) c=size */
 	SVC_GETDENTS, /* a=obj b=buffer size (<= SVC_MSG_BYTES); records at MSG; result bytes */
 	SVC_SEEKDIR,  /* a=obj b=cookie; result the cookie before (b = UINT64_MAX: only ask) */
@@ -231,7 +231,7 @@ struct mail {
 		int32_t code, pid;
 		uint32_t uid, pad;
 		uint64_t value; /* status of a child, or what sigqueue sent */
-	} info[MAIL_SIGNALS]; /* of the latest of each signal */
+	} info[MAIL_SIGNALS];   /* of the latest of each signal */
 	char hostname[65];
 	uint64_t hot[SVC_HOT]; /* what the last child to exec or end said */
 };
