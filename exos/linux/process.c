@@ -517,6 +517,8 @@ sys_sched_get_priority_min(struct call *c)
 /*
  * Nice values are kept, and inherited, and decide nothing: time goes round.  Of other processes they are not
  * known here, and cannot be changed.
+ *
+ * 1: the caller is meant, 0: others, or a negative error.
  */
 static int64_t
 priority_mine(uint64_t which, uint64_t who)

@@ -10,32 +10,11 @@
 /* The kernel's env.c without what hangs on it: the proofs below need these parts only. */
 #include "kernel/env.c"
 
-#define AREA 100u
+#include "area.h"
 
-struct frame *frames;
-uint32_t frame_count;
-struct lock mem_lock, node_lock;
-struct node nodes[NODES];
-struct account accounts[ACCOUNTS];
-struct cpu cpus[AEGIS_CPUS];
 struct aegis_system_page *system_page;
-static struct env self, other;
-static uint8_t page0[PAGE], page1[PAGE];
 static bool opened;
 static uint32_t asked_guard, asked_rights;
-
-void *
-machine_frame(uint32_t pfn)
-{
-	PROVE(pfn == AREA || pfn == AREA + 1, "a frame of the area");
-	return pfn == AREA ? page0 : page1;
-}
-
-void *
-machine_local(void)
-{
-	return &self;
-}
 
 status
 cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights)

@@ -13,40 +13,20 @@ static void info_fill(struct aegis_env_info *info, const struct env *e);
 
 #include "kernel/env.c"
 
-#define AREA 100u /* of the caller's */
-#define OLD  200u /* frames that the other's area has, and those that a new one gets */
-#define NEW  300u
+#include "area.h"
 
-struct frame *frames;
-uint32_t frame_count;
-struct lock mem_lock, node_lock;
-struct node nodes[NODES];
-struct account accounts[ACCOUNTS];
-struct cpu cpus[AEGIS_CPUS];
+#define OLD 200u /* frames that the other's area has, and those that a new one gets */
+#define NEW 300u
+
 static struct aegis_system_page the_page;
 struct aegis_system_page *system_page = &the_page;
-static struct env self, other;
 static struct aegis_env_page other_page;
 static struct space mine, theirs;
-static uint8_t page0[PAGE], page1[PAGE];
 static bool opened, finished, may_pin;
 static int32_t pins_mine, pins_theirs;
 static uint32_t pinned, released, refunds, unrefs, caps_gone, slices_gone, asks_gone, unqueued,
 	orphans;
 static uint32_t claims_gone, woken;
-
-void *
-machine_frame(uint32_t pfn)
-{
-	PROVE(pfn == AREA || pfn == AREA + 1, "a frame of the caller's area");
-	return pfn == AREA ? page0 : page1;
-}
-
-void *
-machine_local(void)
-{
-	return &self;
-}
 
 status
 cap_check(const struct env *e, uint32_t slot, uint32_t guard, uint32_t rights)

@@ -9,13 +9,8 @@
 #include "machine.h"
 #include "kernel/revoke.c"
 
-#define FRAMES 4u
+#include "holds.h"
 
-struct frame *frames;
-uint32_t frame_count;
-struct lock mem_lock, node_lock;
-static struct frame frame_array[FRAMES];
-static uint8_t holds[FRAMES];
 static struct space the_space;
 static struct env self, earlier, later; /* the others only have a place in the list */
 static struct aegis_env_page page;
@@ -98,13 +93,7 @@ uint32_t
 _hold_next(struct space *s, uint32_t pfn, uint32_t *steps)
 {
 	PROVE(s == &the_space, "the space of who is asked");
-	while (pfn < frame_count && *steps) {
-		--*steps;
-		if (holds[pfn])
-			return pfn;
-		pfn++;
-	}
-	return pfn < frame_count ? pfn : PFN_MAX;
+	return holds_next(pfn, steps);
 }
 
 status

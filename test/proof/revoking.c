@@ -8,16 +8,11 @@
 #include "machine.h"
 #include "kernel/cap_revoke.c"
 
-#define FRAMES 4u
+#include "holds.h"
 
-struct frame *frames;
-uint32_t frame_count;
-struct lock mem_lock, node_lock;
 struct node nodes[NODES];
-static struct frame frame_array[FRAMES];
 static struct space places[2]; /* numbers 1 and 2 */
 static struct env self;
-static uint8_t holds[FRAMES];
 static bool below[NODES], buried[NODES];
 static uint32_t unrefs, sweeps, steps_before;
 
@@ -76,13 +71,7 @@ uint32_t
 _hold_next(struct space *s, uint32_t pfn, uint32_t *steps)
 {
 	PROVE(s->lock.held && *steps <= steps_before, "with its lock, in steps that are left");
-	while (pfn < frame_count && *steps) {
-		--*steps;
-		if (holds[pfn])
-			return pfn;
-		pfn++;
-	}
-	return pfn < frame_count ? pfn : PFN_MAX;
+	return holds_next(pfn, steps);
 }
 
 void
