@@ -202,6 +202,12 @@ file_pipe_size(const struct file *f)
 	return file_is_pipe(f) ? (int64_t)f->ring.size : -EBADF;
 }
 
+uint32_t
+file_pipe_used(const struct file *f)
+{
+	return ring_used(&f->ring);
+}
+
 bool
 file_is_mappable(const struct file *f)
 {

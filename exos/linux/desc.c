@@ -92,16 +92,22 @@ sys_close_range(struct call *c)
 
 /* ---- fcntl ---- */
 
+/* A pipe keeps its size, which is enough for who asks for less, unless that had no room for what lies in it. */
 static int64_t
 pipe_size_set(struct file *f, uint64_t size)
 {
 	int64_t now = file_pipe_size(f);
+	uint64_t room = AEGIS_PAGE;
 
 	if (now < 0)
 		return now;
 	if (size > INT32_MAX)
 		return -EINVAL;
-	return size <= (uint64_t)now ? now : -EPERM;
+	if (size > (uint64_t)now)
+		return -EPERM;
+	while (room < size)
+		room *= 2;
+	return file_pipe_used(f) > room ? -EBUSY : now;
 }
 
 static int64_t

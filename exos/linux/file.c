@@ -26,6 +26,15 @@ move_count(uint64_t n)
 	return n < LX_MAX_RW_COUNT ? n : LX_MAX_RW_COUNT;
 }
 
+/* A count that no memory of a program has room for. */
+static int64_t
+too_long(const struct file *f, file_move *move)
+{
+	if (!f || !(move == file_read ? file_readable(f) : file_writable(f)))
+		return -EBADF;
+	return -EFAULT;
+}
+
 static int64_t
 range_move(struct call *c, file_move *move, const uint64_t *pos)
 {
@@ -33,10 +42,8 @@ range_move(struct call *c, file_move *move, const uint64_t *pos)
 	uint64_t n = c->a[2];
 	struct io io;
 
-	if (!f)
-		return -EBADF;
-	if (n > INT64_MAX)
-		return -EINVAL;
+	if (!f || n > INT64_MAX)
+		return too_long(f, move);
 	io_user(&io, c->a[1], move_count(n));
 	return move(f, &io, pos);
 }
@@ -45,7 +52,7 @@ int64_t
 sys_read(struct call *c)
 {
 	if (c->a[2] > INT64_MAX)
-		return fd_file((int)c->a[0]) ? -EFAULT : -EBADF;
+		return too_long(fd_file((int)c->a[0]), file_read);
 	return fd_read((int)c->a[0], c->a[1], move_count(c->a[2]));
 }
 
@@ -53,7 +60,7 @@ int64_t
 sys_write(struct call *c)
 {
 	if (c->a[2] > INT64_MAX)
-		return fd_file((int)c->a[0]) ? -EFAULT : -EBADF;
+		return too_long(fd_file((int)c->a[0]), file_write);
 	return fd_write((int)c->a[0], c->a[1], move_count(c->a[2]));
 }
 

@@ -25,10 +25,24 @@ process_cpu_ns(void)
 	return t->cpu_ns;
 }
 
+/*
+ * A clock below 0 is the processor time of a process or thread: its number, inverted, above three bits, of which the
+ * lower two say what to count and the third that it is a thread's.  Known is the caller's own.
+ */
+static bool
+clock_mine(int32_t clock)
+{
+	int32_t pid = ~(clock >> 3);
+
+	return clock < 0 && (clock & 3) != 3 && (!pid || pid == (int32_t)MAIL->pid);
+}
+
 /* Nanoseconds of a clock; -EINVAL if there is none such. */
 static int
-clock_read(uint64_t clock, uint64_t *ns)
+clock_read(int32_t clock, uint64_t *ns)
 {
+	if (clock_mine(clock))
+		clock = LX_CLOCK_PROCESS_CPUTIME_ID;
 	switch (clock) {
 	case LX_CLOCK_REALTIME:
 	case LX_CLOCK_REALTIME_COARSE:
@@ -55,7 +69,7 @@ sys_clock_gettime(struct call *c)
 {
 	struct lx_timespec ts;
 	uint64_t ns;
-	int err = clock_read(c->a[0], &ns);
+	int err = clock_read((int32_t)c->a[0], &ns);
 
 	if (err)
 		return err;
@@ -69,7 +83,7 @@ sys_clock_getres(struct call *c)
 {
 	struct lx_timespec ts = {0, 1};
 	uint64_t ns;
-	int err = clock_read(c->a[0], &ns);
+	int err = clock_read((int32_t)c->a[0], &ns);
 
 	if (err)
 		return err;
@@ -148,7 +162,7 @@ sys_clock_nanosleep(struct call *c)
 
 	if (err)
 		return err;
-	err = clock_read(c->a[0], &now);
+	err = clock_read((int32_t)c->a[0], &now);
 	if (err)
 		return err;
 	if (!(c->a[1] & LX_TIMER_ABSTIME))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Clocks that there are and are not, processor time that grows, nice values. */
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/times.h>
@@ -27,6 +28,22 @@ ids(void)
 			continue; /* dynamic ones, alarms, and what once was */
 		printf("%d: %d %d, %d %d\n", id, got, err, res, got || now.tv_nsec < 1000000000);
 	}
+}
+
+/* Clocks of processes and threads by number. */
+static void
+of_process(void)
+{
+	clockid_t id = 0, thread = 0;
+	struct timespec now, step;
+	int got = clock_getcpuclockid(getpid(), &id);
+	int mine = clock_getcpuclockid(0, &thread);
+
+	printf("by number: %d %d, %d %d\n", got, mine, clock_gettime(id, &now),
+	       clock_getres(id, &step));
+	got = pthread_getcpuclockid(pthread_self(), &thread);
+	printf("thread: %d, %d\n", got, clock_gettime(thread, &now));
+	printf("nobody: %d\n", clock_getcpuclockid(0x3ffffff, &id) != 0);
 }
 
 static void
@@ -82,6 +99,7 @@ main(void)
 {
 	setvbuf(stdout, NULL, _IONBF, 0);
 	ids();
+	of_process();
 	processor_time();
 	nice_values();
 	return 0;
