@@ -118,7 +118,7 @@ uint32_t file_poll(struct file *f, bool note);
 void file_poll_done(struct file *f); /* takes back what a noting file_poll left */
 /* The ring of a pipe between processes: header, data behind it, bytes of data.  -EINVAL: none. */
 int file_ring(const struct file *f, void **shared, void **data, uint32_t *bytes);
-int64_t file_pipe_size(const struct file *f); /* -EBADF: no pipe */
+int64_t file_pipe_size(const struct file *f);  /* -EBADF: no pipe */
 uint32_t file_pipe_used(const struct file *f); /* bytes that lie in a pipe */
 
 /* What was closed and is kept for the next open of its name is closed at the service, too (park.c). */
