@@ -31,6 +31,7 @@ TEST_service_test = $(filter-out exos/service/kernel.c,$(wildcard exos/service/*
 TEST_service_fuzz_test = $(TEST_service_test)
 TEST_service_patch_test = $(TEST_service_test)
 TEST_service_parked_test = $(TEST_service_test)
+TEST_service_proc_test = $(TEST_service_test)
 TEST_fd_test = test/host/fd_fake.c test/host/fd_service.c \
 	$(filter-out exos/fd/machine.c,$(wildcard exos/fd/*.c)) exos/linux/file.c exos/linux/desc.c exos/linux/lock.c \
 	exos/linux/path.c exos/linux/stat.c exos/linux/poll.c $(wildcard exos/tty/*.c)
@@ -40,7 +41,7 @@ KERNEL_HOST_TESTS = $(foreach t,$(HK_TESTS),$(HK_OUT)/$(t)_test.gcc)
 
 LIBRARY_TESTS = insn_test rewrite_test rewrite_run_test fs_test fs_page_test fs_synth_test \
 	fs_cpio_test fs_model_test lib_test tty_test abi_test elf_test procfs_test exo_channel_test pagetable_test super_test \
-	service_test service_fuzz_test service_patch_test service_parked_test fd_test fd_ipc_test
+	service_test service_fuzz_test service_patch_test service_parked_test service_proc_test fd_test fd_ipc_test
 
 define library_test
 $(T)/$(1): test/host/$(1).c $(TEST_$(1)) $(wildcard exos/*/*.h test/host/*.h)

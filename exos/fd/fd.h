@@ -146,6 +146,8 @@ struct fd_mapping {
 
 /* Before memory is copied: positions that two processes are going to share move to shared pages. */
 int fd_fork(void);
+/* The table is in a process, or has pages for messages, that nobody was told of. */
+void fd_tell(void);
 /* vfork: the table is copied, each of its files has one reference more. */
 int fd_lend(struct fd_table *saved);
 /* The files of such a copy have that reference less. */

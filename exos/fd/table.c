@@ -8,6 +8,7 @@
  * 1. Bit n of used is set exactly if entry n is not zero; entries past the array that exists are
  * free.
  * 2. Each entry holds one reference of its file.
+ * 3. Behind the messages stands, for /proc, what the first SVC_FDS entries are (fd_tell).
  *
  * The table grows in steps that double, so that what fork copies stays small for those who have few
  * descriptors open.
@@ -66,6 +67,34 @@ fd_free(uint32_t min)
 	}
 }
 
+/* Tells what descriptor n is now. */
+static void
+entry_tell(const struct fd_table *t, uint32_t n, const struct file *f)
+{
+	struct svc_tail *tail = SVC_TAIL(EXOS_MSG);
+
+	if (n >= SVC_FDS)
+		return;
+	if (f)
+		tail->object[n] = f->obj;
+	tail->open[n / 64] = t->used[n / 64];
+}
+
+void
+fd_tell(void)
+{
+	struct fd_table *t = fd_table();
+
+	for (uint32_t i = 0; i < SVC_FDS / 64; i++) {
+		entry_tell(t, i * 64, NULL);
+		for (uint64_t word = t->used[i]; word; word &= word - 1) {
+			uint32_t fd = i * 64 + (uint32_t)__builtin_ctzll(word);
+
+			entry_tell(t, fd, entry_file(*entry_at(t, fd)));
+		}
+	}
+}
+
 /* Makes sure that there is an entry for fd. */
 static int
 table_grow(struct fd_table *t, uint32_t fd)
@@ -106,6 +135,7 @@ fd_install(int fd, struct file *f, bool cloexec)
 		return err;
 	*entry_at(t, n) = (uint64_t)(uintptr_t)f | cloexec;
 	t->used[n / 64] |= 1ul << (n % 64);
+	entry_tell(t, n, f);
 	return fd;
 }
 
@@ -122,6 +152,7 @@ fd_close(int fd)
 	f = entry_file(*e);
 	*e = 0;
 	t->used[n / 64] &= ~(1ul << (n % 64));
+	entry_tell(t, n, NULL);
 	/* A process's own locks on a file end with any descriptor of it. */
 	if (t->locks)
 		service(SVC_LOCK, f->obj, SVC_LOCK_PROCESS | SVC_LOCK_UNLOCK, 0, INT64_MAX);
@@ -229,6 +260,7 @@ fd_lend_return(struct fd_table *saved)
 	t->umask = saved->umask;
 	t->size_limit = saved->size_limit;
 	t->lent = saved->lent;
+	fd_tell();
 }
 
 int

@@ -57,9 +57,10 @@ check_entry(struct checking *ck, struct fs_inode *dir, struct fs_dirent *entry)
 	ck->heap += sizeof(*entry) + entry->len;
 	inode->seen++;
 	if (inode_is(inode, FS_IFDIR)) {
-		HOLDS(inode->dir.parent == dir, "parent pointer");
-		HOLDS(inode->dir.entry == entry, "directory does not know its entry");
+		HOLDS(inode->parent == dir, "parent pointer");
+		HOLDS(inode->entry == entry, "directory does not know its entry");
 	}
+	HOLDS(!inode->entry || inode->entry->inode == inode, "the entry that an inode knows");
 	return check_name(ck, entry);
 }
 
@@ -81,9 +82,9 @@ check_dir(struct checking *ck, struct fs_inode *dir)
 	}
 	HOLDS(count == dir->dir.count, "directory entry count");
 	if (!dir->nlink) {
-		HOLDS(!count && !dir->dir.entry && dir->flags & INODE_PIN, "removed directory");
+		HOLDS(!count && !dir->entry && dir->flags & INODE_PIN, "removed directory");
 		HOLDS(dir->refs, "removed directory without references lives");
-		HOLDS(inode_at(ck->fs, dir->dir.parent->id) == dir->dir.parent, "pinned parent");
+		HOLDS(inode_at(ck->fs, dir->parent->id) == dir->parent, "pinned parent");
 		return true;
 	}
 	HOLDS(dir->nlink == 2 + subdirs, "directory link count");
@@ -175,7 +176,7 @@ check_links(struct checking *ck, struct fs_inode *inode)
 	HOLDS(inode->seen == (inode->nlink && inode != ck->fs->root), "directory's names");
 	while (dir != ck->fs->root) {
 		HOLDS(steps++ <= ck->inodes, "directory cycle");
-		dir = dir->dir.parent;
+		dir = dir->parent;
 	}
 	return true;
 }
@@ -187,7 +188,7 @@ check_all(struct checking *ck)
 	struct fs_inode *inode;
 
 	HOLDS(fs->root && inode_at(fs, FS_ROOT_ID) == fs->root && inode_is(fs->root, FS_IFDIR) &&
-		      fs->root->dir.parent == fs->root && fs->root->nlink,
+		      fs->root->parent == fs->root && fs->root->nlink,
 	      "root");
 	for (uint32_t id = FS_ROOT_ID; id < fs->fresh; id++) {
 		inode = inode_at(fs, id);

@@ -9,7 +9,8 @@
  * bits are its name's hash; names are distinct, 1 to 255 bytes, not
  * "." or "..", without '/' and NUL; (2) count is the number of entries; (3) a directory has one
  * entry that names it, which it knows, and nlink = 2 + subdirectories; removed it has nlink 0 and
- * none; (4) another inode's nlink is the number of entries that point to it.
+ * none; (4) another inode's nlink is the number of entries that point to it, and the entry that it
+ * knows is one of them.
  */
 #include "exos/fs/priv.h"
 
@@ -79,25 +80,24 @@ void
 dir_rebind(struct fs_inode *dir, struct fs_dirent *entry, struct fs_inode *inode)
 {
 	entry->inode = inode;
-	if (inode_is(inode, FS_IFDIR)) {
-		inode->dir.parent = dir;
-		inode->dir.entry = entry;
+	inode->parent = dir;
+	inode->entry = entry;
+	if (inode_is(inode, FS_IFDIR))
 		dir->nlink++;
-	} else {
+	else
 		inode->nlink++;
-	}
 }
 
 /* The entry stops meaning its inode, which may be left without links for the moment. */
 void
 dir_unbind(struct fs_inode *dir, struct fs_dirent *entry)
 {
-	if (inode_is(entry->inode, FS_IFDIR)) {
-		entry->inode->dir.entry = NULL;
+	if (entry->inode->entry == entry)
+		entry->inode->entry = NULL;
+	if (inode_is(entry->inode, FS_IFDIR))
 		dir->nlink--;
-	} else {
+	else
 		entry->inode->nlink--;
-	}
 	entry->inode = NULL;
 }
 

@@ -153,7 +153,7 @@ fs_create(const struct fs_ops *ops, void *ctx, const struct fs_limits *limits,
 		return NULL;
 	}
 	fs->root->nlink = 2;
-	fs->root->dir.parent = fs->root;
+	fs->root->parent = fs->root;
 	return fs;
 }
 

@@ -200,6 +200,8 @@ bool fs_check(struct fs *fs, const char **reason);
 /* --- references and plain properties --- */
 
 struct fs_inode *fs_root(struct fs *fs); /* referenced */
+/* A fifo of cred's without a name, referenced. */
+int fs_fifo(struct fs *fs, const struct fs_cred *cred, struct fs_inode **out);
 /* The live inode of that number, referenced, or NULL. */
 struct fs_inode *fs_find(struct fs *fs, uint32_t id);
 void fs_open_ref(struct fs_inode *inode);
@@ -232,6 +234,8 @@ bool fs_walked_synth(const struct fs *fs);
 /* The absolute path of a directory, terminated; returns its length with the NUL, as getcwd(2).
  * -ERANGE: does not fit. -ENOENT: the directory was removed. -ENOTDIR. */
 int fs_getcwd(struct fs *fs, struct fs_inode *dir, char *buf, size_t size);
+/* The same of any inode, by the name that it got last. -ENOENT: that name is gone. */
+int fs_name(struct fs *fs, struct fs_inode *inode, char *buf, size_t size);
 
 /* --- names --- */
 

@@ -149,7 +149,7 @@ inode_reap(struct fs *fs, struct fs_inode *inode)
 		else if (inode->nlink)
 			return;
 		else if (inode->flags & INODE_PIN)
-			next = inode->dir.parent;
+			next = inode->parent;
 		inode_release(fs, inode);
 		inode = next;
 		if (inode)
@@ -168,6 +168,16 @@ struct fs_inode *
 fs_root(struct fs *fs)
 {
 	return inode_ref(fs->root);
+}
+
+int
+fs_fifo(struct fs *fs, const struct fs_cred *cred, struct fs_inode **out)
+{
+	int err = inode_new(fs, FS_IFIFO | 0600, cred->uid, cred->gid, out);
+
+	if (!err)
+		inode_ref(*out);
+	return err;
 }
 
 struct fs_inode *

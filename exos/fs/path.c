@@ -82,8 +82,8 @@ dir_up(struct fs *fs, struct fs_inode *dir)
 	if (dir->synth && dir->synth->parent)
 		return inode_ref(dir->synth->parent);
 	if (dir->synth)
-		return inode_ref(dir->synth->mount->over->dir.parent);
-	return inode_ref(dir->dir.parent);
+		return inode_ref(dir->synth->mount->over->parent);
+	return inode_ref(dir->parent);
 }
 
 /* What dir shows under name, referenced. Search permission has been asked. */
@@ -334,36 +334,40 @@ walk_victim(struct fs_walk *walk, struct fs_dirent **out)
 }
 
 static const char *
-cwd_name(const struct fs_inode *dir, size_t *len)
+entry_name(const struct fs_inode *inode, size_t *len)
 {
-	*len = dir->synth ? dir->synth->len : dir->dir.entry->len;
-	return dir->synth ? dir->synth->name : dir->dir.entry->name;
+	*len = inode->synth ? inode->synth->len : inode->entry->len;
+	return inode->synth ? inode->synth->name : inode->entry->name;
 }
 
 int
 fs_getcwd(struct fs *fs, struct fs_inode *dir, char *buf, size_t size)
 {
+	return inode_is(dir, FS_IFDIR) ? fs_name(fs, dir, buf, size) : -ENOTDIR;
+}
+
+int
+fs_name(struct fs *fs, struct fs_inode *inode, char *buf, size_t size)
+{
 	size_t at = size, len;
 
-	if (!inode_is(dir, FS_IFDIR))
-		return -ENOTDIR;
 	if (size < 2)
 		return -ERANGE;
 	buf[--at] = '\0';
-	while (dir != fs->root) {
+	while (inode != fs->root) {
 		const char *name;
 
-		if (dir->synth && !dir->synth->parent)
-			dir = dir->synth->mount->over;
-		if (!dir->synth && !dir->nlink)
+		if (inode->synth && !inode->synth->parent)
+			inode = inode->synth->mount->over;
+		if (!inode->synth && !inode->entry)
 			return -ENOENT;
-		name = cwd_name(dir, &len);
+		name = entry_name(inode, &len);
 		if (len + 1 > at)
 			return -ERANGE;
 		at -= len;
 		memcpy(buf + at, name, len);
 		buf[--at] = '/';
-		dir = dir->synth ? dir->synth->parent : dir->dir.parent;
+		inode = inode->synth ? inode->synth->parent : inode->parent;
 	}
 	if (at == size - 1)
 		buf[--at] = '/';

@@ -93,8 +93,6 @@ struct fs_mount {
 
 struct fs_dir {
 	struct fs_node *names;
-	struct fs_inode *parent;  /* the root's is itself */
-	struct fs_dirent *entry;  /* its one name; NULL for the root and removed ones */
 	struct fs_mount *covered; /* what is shown instead */
 	uint32_t count;
 };
@@ -107,7 +105,7 @@ struct fs_link {
 /* Identity of an inode of a synthetic tree. */
 struct fs_synth {
 	struct fs_mount *mount;
-	struct fs_inode *parent; /* referenced; NULL for the root and for contents */
+	struct fs_inode *parent; /* referenced; NULL for the root */
 	struct fs_inode *next, *prev;
 	uint64_t key;
 	uint32_t ino;
@@ -127,6 +125,10 @@ struct fs_inode {
 	uint64_t rdev, size;
 	int64_t atime, mtime, ctime, btime;
 	void *object;
+	struct fs_inode
+		*parent; /* a directory's, the root's is itself; of others where the entry is */
+	struct fs_dirent
+		*entry; /* a directory's one name, another's latest; NULL: none that is known */
 	struct fs_synth *synth; /* NULL for inodes of the real tree */
 	uint32_t seen;          /* scratch of fs_check */
 	union {

@@ -18,8 +18,8 @@ struct renaming {
 static bool
 dir_is_above(const struct fs_inode *above, const struct fs_inode *dir)
 {
-	while (dir != above && dir != dir->dir.parent)
-		dir = dir->dir.parent;
+	while (dir != above && dir != dir->parent)
+		dir = dir->parent;
 	return dir == above;
 }
 

@@ -203,6 +203,7 @@ synth_open(struct fs *fs, const struct fs_cred *cred, struct fs_inode *inode, bo
 	if (err)
 		return err;
 	sink.inode->flags |= INODE_SEALED;
+	sink.inode->synth->parent = inode_ref(inode->synth->parent);
 	if (mount->ops->content)
 		err = mount->ops->content(mount->ctx, cred, node.key, &sink);
 	if (err < 0) {

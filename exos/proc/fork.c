@@ -386,6 +386,7 @@ child_begin(uint64_t clear_tid)
 	aegis_pct_bind(EXOS_CAP_SERVICE, MAIL->service_env, EXOS_GATE_SERVICE);
 	vm_fork_child();
 	vm_tell();
+	fd_tell();
 	signal_fork_child();
 	p->timer = (struct timer_state){0};
 	p->clear_child_tid = clear_tid;
@@ -575,6 +576,7 @@ process_detach(void (*drop)(void *arg), void *arg)
 		aegis_pct_bind(EXOS_CAP_SERVICE, MAIL->service_env, EXOS_GATE_SERVICE);
 		vm_forget();
 		lent_forget();
+		fd_tell();
 		return 0;
 	}
 	if (process()->clear_child_tid && result >= 0)

@@ -36,6 +36,10 @@ check_parts(const struct service *sv, const struct object *o)
 		return "opens or writers of a file";
 	if (o->file && (o->file->inode != o->inode || sfile_find(o->inode) != o->file))
 		return "a file and its inode";
+	if (o->pipe && o->pipe->inode &&
+	    (!o->pipe->file || o->pipe->file->fifo != o->pipe ||
+	     o->pipe->file->inode != o->pipe->inode))
+		return "a pipe and its inode";
 	if (o->pipe && (o->pipe->readers != in || o->pipe->writers != out))
 		return "readers or writers of a ring";
 	return NULL;

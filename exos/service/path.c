@@ -133,13 +133,14 @@ msg_write(struct proc *p, const void *from, size_t n)
 
 /* ---- looking ---- */
 
-/* What stat says about objects without an inode: pipes. */
-static void
-stat_pipe(struct service *sv, const struct object *o, const struct proc *p, struct fs_stat *st)
+void
+pipe_stat(struct service *sv, const struct object *o, const struct proc *p, struct fs_stat *st)
 {
+	if (o->pipe->inode && !fs_stat(sv->fs, o->pipe->inode, st))
+		return;
 	memset(st, 0, sizeof(*st));
 	st->dev = 0xc;
-	st->ino = o->pipe ? o->pipe->frames[0] : object_id(sv, o);
+	st->ino = o->pipe->frames[0];
 	st->mode = FS_IFIFO | 0600;
 	st->nlink = 1;
 	st->uid = p->cred.uid;
@@ -157,7 +158,7 @@ path_stat(struct service *sv, struct proc *p, struct svc *s)
 	int err;
 
 	if (o && !o->inode) {
-		stat_pipe(sv, o, p, &st);
+		pipe_stat(sv, o, p, &st);
 		msg_write(p, &st, sizeof(st));
 		return 0;
 	}

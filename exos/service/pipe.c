@@ -127,6 +127,7 @@ static void
 pipe_free(struct service *sv, struct pipe *pipe)
 {
 	struct sfile *file = pipe->file;
+	struct fs_inode *inode = pipe->inode;
 
 	core_arena_unmap(pipe->shared, 1);
 	core_frames_free(pipe->frames, pipe->pages + 1);
@@ -135,6 +136,7 @@ pipe_free(struct service *sv, struct pipe *pipe)
 		file->fifo = NULL;
 		sfile_put(sv, file);
 	}
+	fs_close(sv->fs, inode);
 }
 
 void
@@ -212,6 +214,39 @@ op_pipe(struct service *sv, struct proc *p, struct svc *s)
 
 /* ---- fifos ---- */
 
+/*
+ * A pipe becomes a fifo without a name when somebody opens it by /proc, or asks what it is.  Who opens that does not
+ * wait for another end.
+ */
+int
+pipe_inode(struct service *sv, struct pipe *pipe, const struct fs_cred *cred, struct fs_inode **out)
+{
+	int err = pipe->inode ? 0 : fs_fifo(sv->fs, cred, out);
+
+	if (err)
+		return err;
+	if (!pipe->inode) {
+		pipe->file = sfile_get(sv, *out, false);
+		if (!pipe->file) {
+			fs_close(sv->fs, *out);
+			return -ENOMEM;
+		}
+		pipe->file->fifo = pipe;
+		pipe->inode = *out;
+		alone_tell(pipe);
+	}
+	*out = pipe->inode;
+	fs_open_ref(*out);
+	return 0;
+}
+
+/* Whether the host has the other end of a ring.  Of its own it is never the one that is opened. */
+static bool
+host_has(const struct service *sv, const struct pipe *pipe, uint32_t mode)
+{
+	return pipe && pipe->host && mode == (pipe == sv->stream[0] ? LX_O_RDONLY : LX_O_WRONLY);
+}
+
 void
 fifo_cancel(struct service *sv, struct proc *p)
 {
@@ -250,7 +285,10 @@ fifo_start(struct service *sv, struct proc *p, struct fs_inode *inode, uint32_t 
 
 	if (!file)
 		return -ENOMEM;
-	if (mode == LX_O_WRONLY && flags & LX_O_NONBLOCK && !(file->fifo && file->fifo->readers)) {
+	if (file->fifo && file->fifo->host && !host_has(sv, file->fifo, mode))
+		return -EACCES;
+	if (mode == LX_O_WRONLY && flags & LX_O_NONBLOCK &&
+	    !(file->fifo && (file->fifo->readers || file->fifo->inode))) {
 		sfile_put(sv, file);
 		return -ENXIO;
 	}
@@ -293,7 +331,7 @@ fifo_open(struct service *sv, struct proc *p, struct fs_inode *inode, uint32_t f
 	o->inode = inode;
 	*out = o;
 	fifo_meet(sv, o);
-	if (flags & LX_O_NONBLOCK || (o->read && o->pipe->writers) ||
+	if (flags & LX_O_NONBLOCK || o->pipe->inode || (o->read && o->pipe->writers) ||
 	    (o->write && o->pipe->readers))
 		return id;
 	p->opening = (uint32_t)id;

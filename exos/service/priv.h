@@ -84,7 +84,8 @@ struct pipe {
 	uint32_t frames[17];
 	uint32_t readers, writers;            /* objects */
 	uint32_t read_holders, write_holders; /* processes that have one, or ended with one */
-	struct sfile *file;                   /* fifos */
+	struct sfile *file;                   /* fifos, and what has an inode of its own: */
+	struct fs_inode *inode;               /* of a pipe that is opened by /proc, referenced */
 	bool host; /* frames are the supervisor's, one end is the host; never freed */
 };
 
@@ -375,6 +376,11 @@ int64_t op_pipe(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_kick(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_host(struct service *sv, struct svc *s);
 /* Opens a fifo: the object's number, or -EAGAIN: try again, -ENXIO ... */
+/* What stat says about an object without an inode, which is a pipe's. */
+void pipe_stat(struct service *sv, const struct object *o, const struct proc *p,
+	       struct fs_stat *st);
+int pipe_inode(struct service *sv, struct pipe *pipe, const struct fs_cred *cred,
+	       struct fs_inode **out);
 int64_t fifo_open(struct service *sv, struct proc *p, struct fs_inode *inode, uint32_t flags,
 		  struct object **out);
 void fifo_cancel(struct service *sv, struct proc *p);

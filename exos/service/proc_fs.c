@@ -2,13 +2,14 @@
 /*
  * /proc: what the service knows, as files.
  *
- * A provider for a synthetic tree of the file system.  A node's key is its kind, and above it the
- * pid of the process it is about (0: none); nothing is remembered between calls but the name that
- * `next` hands out.  The text itself is exos/proc's.  Figures that only the process itself has (its
- * mappings, its descriptors) are not shown.
+ * A provider for a synthetic tree of the file system.  A node's key is its kind, above it the pid of
+ * the process it is about (0: none), and above that a descriptor; nothing is remembered between calls but
+ * the name that `next` hands out.  The text itself is exos/proc's.  Which descriptors stand for which of its
+ * objects a process says itself, of the first SVC_FDS; its mappings are not shown.
  *
  *  1. Cookies: the system's entries come first, then processes by ascending pid.
  *  2. A key whose process is gone answers -ENOENT everywhere.
+ *  3. What a process says of its descriptors leads to objects that it holds, and nowhere else.
  */
 #include "exos/proc/procfs_text.h"
 #include "exos/service/priv.h"
@@ -43,6 +44,8 @@ enum kind {
 	PID_EXE,
 	PID_CWD,
 	PID_ROOT,
+	PID_FD,
+	PID_FD_LINK,
 };
 
 struct entry {
@@ -83,6 +86,7 @@ static const struct entry entries[] = {
 	{"exe", PID_DIR, PID_EXE, LINK},
 	{"cwd", PID_DIR, PID_CWD, LINK},
 	{"root", PID_DIR, PID_ROOT, LINK},
+	{"fd", PID_DIR, PID_FD, FS_IFDIR | 0500},
 };
 #define ENTRIES (sizeof(entries) / sizeof(entries[0]))
 
@@ -92,24 +96,76 @@ key_kind(uint64_t key)
 	return key & 0xff;
 }
 
-/* NULL: gone. */
+static uint32_t
+key_pid(uint64_t key)
+{
+	return (uint32_t)key >> 8;
+}
+
+static uint32_t
+key_fd(uint64_t key)
+{
+	return (uint32_t)(key >> 32);
+}
+
+static uint64_t
+key_make(enum kind kind, uint32_t pid, uint32_t fd)
+{
+	return (uint64_t)fd << 32 | pid << 8 | kind;
+}
+
+static uint32_t
+key_ino(uint64_t key)
+{
+	if (key_kind(key) == PID_FD_LINK)
+		return 1u << 30 | (key_pid(key) * SVC_FDS + key_fd(key));
+	return key_pid(key) * 32 + key_kind(key) + 1;
+}
+
+/* NULL: gone, or about no process. */
 static struct proc *
 key_proc(struct service *sv, uint64_t key)
 {
-	struct proc *p = proc_find(sv, (int32_t)(key >> 8));
+	struct proc *p = key_pid(key) ? proc_find(sv, (int32_t)key_pid(key)) : NULL;
 
 	return p && p->state != PROC_DEAD ? p : NULL;
+}
+
+/* What a descriptor stands for, as its process says.  NULL: nothing. */
+static const struct object *
+fd_object(struct service *sv, const struct proc *p, uint32_t fd)
+{
+	const volatile struct svc_tail *tail = p->msg ? SVC_TAIL(p->msg) : NULL;
+
+	if (!tail || fd >= SVC_FDS || !(tail->open[fd / 64] >> (fd % 64) & 1))
+		return NULL;
+	return object_find(sv, p, tail->object[fd]);
+}
+
+static uint32_t
+fd_mode(const struct object *o)
+{
+	uint32_t access = o->flags & LX_O_ACCMODE;
+
+	return FS_IFLNK | (access != LX_O_WRONLY ? 0500 : 0) | (access != LX_O_RDONLY ? 0300 : 0);
 }
 
 static int
 node_fill(struct service *sv, uint64_t key, uint32_t mode, struct fs_synth_node *out)
 {
-	const struct proc *p = key >> 8 ? key_proc(sv, key) : NULL;
+	const struct proc *p = key_proc(sv, key);
+	const struct object *o;
 
-	if (key >> 8 && !p)
+	if (key_pid(key) && !p)
 		return -ENOENT;
+	if (key_kind(key) == PID_FD_LINK) {
+		o = fd_object(sv, p, key_fd(key));
+		if (!o)
+			return -ENOENT;
+		mode = fd_mode(o);
+	}
 	out->key = key;
-	out->ino = (uint32_t)(key >> 8) * 32 + key_kind(key) + 1;
+	out->ino = key_ino(key);
 	out->mode = mode;
 	out->uid = p ? p->cred.uid : 0;
 	out->gid = p ? p->cred.gid : 0;
@@ -126,48 +182,51 @@ name_is(const char *name, size_t len, const char *what)
 	return strlen(what) == len && !memcmp(name, what, len);
 }
 
-/* A number without leading zeros, below PID_MAX; else 0. */
+/* A number without leading zeros; -1: none, or a longer one than there can be. */
 static int32_t
-name_pid(const char *name, size_t len)
+name_number(const char *name, size_t len)
 {
-	int32_t pid = 0;
+	int32_t number = 0;
 
-	if (!len || len > 5 || name[0] == '0')
-		return 0;
+	if (!len || len > 5 || (name[0] == '0' && len > 1))
+		return -1;
 	for (size_t i = 0; i < len; i++) {
 		if (name[i] < '0' || name[i] > '9')
-			return 0;
-		pid = pid * 10 + (name[i] - '0');
+			return -1;
+		number = number * 10 + (name[i] - '0');
 	}
-	return pid < (int32_t)PID_MAX ? pid : 0;
+	return number;
 }
 
 static int
 proc_lookup(void *ctx, const struct fs_cred *cred, uint64_t dir, const char *name, size_t len,
 	    struct fs_synth_node *out)
 {
-	uint64_t subject = dir & ~0xffull;
+	int32_t number = name_number(name, len);
+	uint32_t pid = key_pid(dir);
 
 	(void)cred;
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		const struct entry *e = &entries[i];
 
 		if (e->dir == key_kind(dir) && name_is(name, len, e->name))
-			return node_fill(ctx, subject | e->kind, e->mode, out);
+			return node_fill(ctx, key_make(e->kind, pid, 0), e->mode, out);
 	}
-	if (key_kind(dir) == ROOT && name_pid(name, len))
-		return node_fill(ctx, (uint64_t)name_pid(name, len) << 8 | PID_DIR, DIR, out);
+	if (key_kind(dir) == ROOT && number > 0 && number < (int32_t)PID_MAX)
+		return node_fill(ctx, key_make(PID_DIR, (uint32_t)number, 0), DIR, out);
+	if (key_kind(dir) == PID_FD && number >= 0)
+		return node_fill(ctx, key_make(PID_FD_LINK, pid, (uint32_t)number), 0, out);
 	return -ENOENT;
 }
 
-/* The process with the smallest pid above `after`. */
+/* The process with the smallest pid from `from` on. */
 static struct proc *
-proc_next_pid(struct service *sv, int64_t after)
+proc_next_pid(struct service *sv, int64_t from)
 {
 	struct proc *best = NULL;
 
 	for (struct proc *p = sv->all; p; p = p->next) {
-		if (p->state != PROC_DEAD && p->state != PROC_NEW && p->pid > after &&
+		if (p->state != PROC_DEAD && p->state != PROC_NEW && p->pid >= from &&
 		    (!best || p->pid < best->pid))
 			best = p;
 	}
@@ -175,38 +234,58 @@ proc_next_pid(struct service *sv, int64_t after)
 }
 
 static int
+number_give(struct service *sv, struct fs_entry *out, uint64_t key, uint32_t mode, uint32_t number)
+{
+	out->ino = key_ino(key);
+	out->cookie = ENTRIES + 1 + number;
+	out->mode = mode;
+	out->len = (uint32_t)format(sv->proc_name, sizeof(sv->proc_name), "%u", number);
+	out->name = sv->proc_name;
+	return 1;
+}
+
+static int
+fd_next(struct service *sv, uint64_t dir, uint32_t fd, struct fs_entry *out)
+{
+	const struct proc *p = key_proc(sv, dir);
+	const struct object *o = NULL;
+
+	while (fd < SVC_FDS && !(o = fd_object(sv, p, fd)))
+		fd++;
+	if (!o)
+		return 0;
+	return number_give(sv, out, key_make(PID_FD_LINK, key_pid(dir), fd), fd_mode(o), fd);
+}
+
+static int
 proc_next(void *ctx, const struct fs_cred *cred, uint64_t dir, uint64_t cookie,
 	  struct fs_entry *out)
 {
 	struct service *sv = ctx;
-	struct proc *p;
+	uint32_t number = cookie > ENTRIES ? (uint32_t)(cookie - ENTRIES) : 0;
+	const struct proc *p;
 
 	(void)cred;
-	if (dir >> 8 && !key_proc(sv, dir))
+	if (key_pid(dir) && !key_proc(sv, dir))
 		return 0;
 	for (uint64_t i = cookie; i < ENTRIES; i++) {
 		const struct entry *e = &entries[i];
 
 		if (e->dir != key_kind(dir))
 			continue;
-		out->ino = (dir >> 8) * 32 + e->kind + 1;
+		out->ino = key_ino(key_make(e->kind, key_pid(dir), 0));
 		out->cookie = i + 1;
 		out->mode = e->mode;
 		out->name = e->name;
 		out->len = (uint32_t)strlen(e->name);
 		return 1;
 	}
-	if (key_kind(dir) != ROOT)
-		return 0;
-	p = proc_next_pid(sv, cookie > ENTRIES ? (int64_t)(cookie - ENTRIES) : 0);
+	if (key_kind(dir) == PID_FD)
+		return fd_next(sv, dir, number, out);
+	p = key_kind(dir) == ROOT ? proc_next_pid(sv, number) : NULL;
 	if (!p)
 		return 0;
-	out->ino = (uint64_t)p->pid * 32 + PID_DIR + 1;
-	out->cookie = ENTRIES + (uint64_t)p->pid;
-	out->mode = DIR;
-	out->len = (uint32_t)format(sv->proc_name, sizeof(sv->proc_name), "%d", p->pid);
-	out->name = sv->proc_name;
-	return 1;
+	return number_give(sv, out, key_make(PID_DIR, (uint32_t)p->pid, 0), DIR, (uint32_t)p->pid);
 }
 
 static int
@@ -232,11 +311,60 @@ text_give(const char *text, size_t n, char *buf, size_t size)
 	return (int)n;
 }
 
+static bool
+may_look(const struct fs_cred *cred, const struct proc *p)
+{
+	return !cred->uid || cred->uid == p->ruid;
+}
+
+static int
+fd_readlink(struct service *sv, const struct proc *p, uint32_t fd, char *buf, size_t size)
+{
+	const struct object *o = fd_object(sv, p, fd);
+	char *text = (char *)sv->bounce;
+	struct fs_stat st;
+	int got;
+
+	if (!o)
+		return -ENOENT;
+	if (o->pipe && (!o->inode || o->inode == o->pipe->inode)) {
+		pipe_stat(sv, o, p, &st);
+		got = (int)format(text, FS_PATH_MAX, "pipe:[%lu]", st.ino);
+		return text_give(text, (size_t)got, buf, size);
+	}
+	got = fs_name(sv->fs, o->inode, text, FS_PATH_MAX) - 1;
+	if (got < 0)
+		got = (int)format(text, FS_PATH_MAX, "/#%u (deleted)", fs_id(o->inode));
+	return text_give(text, (size_t)got, buf, size);
+}
+
+/* A descriptor leads to what it stands for, whatever its name. */
+static int
+proc_follow(void *ctx, const struct fs_cred *cred, uint64_t key, struct fs_inode **out)
+{
+	struct service *sv = ctx;
+	const struct proc *p = key_proc(sv, key);
+	const struct object *o;
+
+	if (key_kind(key) != PID_FD_LINK)
+		return -ENOSYS;
+	o = p ? fd_object(sv, p, key_fd(key)) : NULL;
+	if (!o)
+		return -ENOENT;
+	if (!may_look(cred, p))
+		return -EACCES;
+	if (!o->inode)
+		return pipe_inode(sv, o->pipe, &p->cred, out);
+	*out = o->inode;
+	fs_open_ref(*out);
+	return 0;
+}
+
 static int
 proc_readlink(void *ctx, const struct fs_cred *cred, uint64_t key, char *buf, size_t size)
 {
 	struct service *sv = ctx;
-	struct proc *p = key >> 8 ? key_proc(sv, key) : NULL;
+	struct proc *p = key_proc(sv, key);
 	char text[16];
 	int got;
 
@@ -246,8 +374,10 @@ proc_readlink(void *ctx, const struct fs_cred *cred, uint64_t key, char *buf, si
 				 buf, size);
 	if (!p)
 		return -ENOENT;
-	if (cred->uid && cred->uid != p->ruid)
+	if (!may_look(cred, p))
 		return -EACCES;
+	if (key_kind(key) == PID_FD_LINK)
+		return fd_readlink(sv, p, key_fd(key), buf, size);
 	if (key_kind(key) == PID_ROOT)
 		return text_give("/", 1, buf, size);
 	if (key_kind(key) == PID_EXE)
@@ -482,7 +612,7 @@ proc_content(void *ctx, const struct fs_cred *cred, uint64_t key, struct fs_sink
 	size_t n;
 
 	(void)cred;
-	if (key >> 8) {
+	if (key_pid(key)) {
 		p = key_proc(sv, key);
 		if (!p)
 			return -ENOENT;
@@ -508,6 +638,7 @@ procfs_init(struct service *sv)
 	sv->proc_ops.lookup = proc_lookup;
 	sv->proc_ops.next = proc_next;
 	sv->proc_ops.readlink = proc_readlink;
+	sv->proc_ops.follow = proc_follow;
 	sv->proc_ops.content = proc_content;
 	sv->proc_ops.refresh = proc_refresh;
 	err = fs_synth_mount(sv->fs, dir, &sv->proc_ops, sv, ROOT, 1, LX_PROC_SUPER_MAGIC);

@@ -206,7 +206,7 @@ proc_pages_take(struct service *sv, struct proc *p)
 		memset(p->pages, 0, sizeof(struct mail));
 		if (spare->uid != p->ruid)
 			memset(p->pages + PAGE, 0, MSG_BYTES);
-		memset(SVC_TAIL(p->pages + PAGE), 0, sizeof(struct svc_tail));
+		memset(SVC_TAIL(p->pages + PAGE), 0, offsetof(struct svc_tail, object));
 	} else {
 		int err = core_frames_alloc(EXOS_CAP_OWN, p->frames, 1 + EXOS_MSG_PAGES);
 

@@ -132,7 +132,7 @@ enum svc_op {
  * The message pages hold so much of an argument or answer; behind it a process says how big it is, for /proc,
  * and which pages it wrote since it was forked, for its parent's next fork: nothing rests on either.
  */
-#define SVC_MSG_BYTES (EXOS_MSG_PAGES * 4096u - 128u)
+#define SVC_MSG_BYTES (EXOS_MSG_PAGES * 4096u - 1152u)
 #define SVC_HOT       4u
 struct svc_sizes {
 	uint64_t virtual, resident; /* bytes; pages */
@@ -145,9 +145,13 @@ struct svc_sizes {
  * nothing to the service.
  */
 #define SVC_PARKED 8u
+/* And, for /proc, which objects its first descriptors stand for: those whose bit is set in `open`. */
+#define SVC_FDS 256u
 struct svc_tail {
 	struct svc_sizes sizes;
 	uint32_t parked[SVC_PARKED];
+	uint64_t open[SVC_FDS / 64];
+	uint32_t object[SVC_FDS];
 };
 _Static_assert(SVC_MSG_BYTES + sizeof(struct svc_tail) <= EXOS_MSG_PAGES * 4096u,
 	       "behind the messages");

@@ -259,7 +259,7 @@ test_rename(void)
 static void
 test_rename_dirs(void)
 {
-	struct fs_inode *held;
+	struct fs_inode *held, *file;
 	char buf[64];
 
 	begin("rename of directories");
@@ -284,6 +284,18 @@ test_rename_dirs(void)
 	IS(fs_getcwd(fs, held, buf, 10), -ERANGE);
 	IS(fs_getcwd(fs, held, buf, 1), -ERANGE);
 	IS(fs_getcwd(fs, held, buf, 11), 11);
+	/* A file is called what it was called last. */
+	file = t_open(&root_cred, "g", FS_O_RDONLY, 0);
+	IS(fs_name(fs, file, buf, sizeof(buf)), 3);
+	IS(t_link(&root_cred, "g", "a/other"), 0);
+	IS(fs_name(fs, file, buf, sizeof(buf)), 9);
+	CHECK(!strcmp(buf, "/a/other"));
+	IS(t_rename(&root_cred, "a/other", "a/moved/h", 0), 0);
+	IS(fs_name(fs, file, buf, sizeof(buf)), 11);
+	CHECK(!strcmp(buf, "/a/moved/h"));
+	IS(t_unlink(&root_cred, "a/moved/h"), 0);
+	IS(fs_name(fs, file, buf, sizeof(buf)), -ENOENT);
+	fs_close(fs, file);
 	/* Exchange of a file and a directory in different places. */
 	IS(t_rename(&root_cred, "g", "a/moved/c", FS_RENAME_EXCHANGE), 0);
 	IS(fs_getcwd(fs, held, buf, sizeof(buf)), 3);

@@ -111,6 +111,11 @@ static const char *const paths[] = {
 	"/dev/console",
 	"/proc/meminfo",
 	"/proc/self/cmdline",
+	"/proc/self/fd",
+	"/proc/self/fd/0",
+	"/proc/self/fd/1",
+	"/proc/1/fd/2",
+	"/proc/2/fd/1/x",
 	"/tmp/a/",
 };
 
@@ -123,10 +128,22 @@ put_path(struct proc *p, uint32_t at)
 	return strlen(path);
 }
 
+/* What a process says of its descriptors: the truth, another's, or nothing. */
+static void
+tell(struct proc *p)
+{
+	struct svc_tail *tail = SVC_TAIL(p->msg);
+	uint32_t fd = below(4);
+
+	tail->open[0] = rnd() & 15;
+	tail->object[fd] = (uint32_t)(below(3) ? any_object(p) : any_object(any_proc()));
+}
+
 /* Words that make some sense for an operation, so that it gets past its first checks. */
 static void
 sensible(struct proc *p, struct svc *s)
 {
+	tell(p);
 	s->a = below(4) ? SVC_CWD : any_object(p);
 	s->b = put_path(p, 0);
 	s->c = below(3) ? below(3) | (below(2) ? LX_O_CREAT : 0) | (below(4) ? 0 : LX_O_TRUNC)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The domain's service: processes, objects, names, pipes, terminal, /proc, and failing memory.
+ * The domain's service: processes, objects, names, pipes, terminal, and failing memory.
  */
 #include "test/host/service_case.h"
 
@@ -485,55 +485,6 @@ test_fifos(void)
 
 static char text_of[16385];
 
-static const char *
-slurp(int pid, const char *path)
-{
-	int64_t obj = open_(pid, path, LX_O_RDONLY, 0), n;
-
-	text_of[0] = 0;
-	if (obj < 0)
-		return "(error)";
-	n = call_c(pid, SVC_SYNTH_READ, (uint64_t)obj, 0, 16384);
-	if (n > 0)
-		memcpy(text_of, msg_of(pid), (size_t)n);
-	text_of[n > 0 ? n : 0] = 0;
-	call_a(pid, SVC_CLOSE, (uint64_t)obj);
-	return text_of;
-}
-
-static void
-test_procfs(void)
-{
-	int a = fork_(1);
-	char path[64];
-	int64_t dir;
-
-	CHECK(strstr(slurp(1, "/proc/self/stat"), "1 (busybox)") == text_of);
-	snprintf(path, sizeof(path), "/proc/%d/status", a);
-	CHECK(strstr(slurp(1, path), "PPid:\t1"));
-	CHECK(strstr(slurp(1, "/proc/meminfo"), "MemTotal:") == text_of);
-	CHECK(strstr(slurp(1, "/proc/stat"), "cpu  ") == text_of);
-	CHECK(strstr(slurp(1, "/proc/cpuinfo"), "processor\t: 1"));
-	CHECK(strlen(slurp(1, "/proc/uptime")) > 3);
-	CHECK(strlen(slurp(1, "/proc/loadavg")) > 3);
-	CHECK(!strcmp(slurp(1, "/proc/sys/kernel/ostype"), "Linux\n"));
-	CHECK(!strcmp(slurp(1, "/proc/sys/kernel/hostname"), "exos\n"));
-	CHECK(!strcmp(slurp(1, "/proc/self/comm"), "busybox\n"));
-	CHECK(strstr(slurp(1, "/proc/mounts"), "tmpfs / tmpfs"));
-	IS(path_call(1, SVC_READLINK, "/proc/self/exe", 0, 0), 12);
-	CHECK(!memcmp(msg_of(1), "/bin/busybox", 12));
-	IS(path_call(1, SVC_READLINK, "/proc/self/cwd", 0, 0), 4);
-	IS(path_call(1, SVC_READLINK, "/proc/self", 0, 0), 1);
-	dir = open_(1, "/proc", LX_O_RDONLY, 0);
-	CHECK(call_b(1, SVC_GETDENTS, (uint64_t)dir, 16384) > 100);
-	call_a(a, SVC_EXIT, 0);
-	CHECK(strstr(slurp(1, path), "State:\tZ"));
-	IS(wait_(1, a, 0), a);
-	CHECK(!strcmp(slurp(1, path), "(error)"));
-	IS(open_(1, "/proc/self/stat", LX_O_WRONLY, 0), -EACCES);
-	IS(open_(1, "/proc/x", LX_O_WRONLY | LX_O_CREAT, 0), -EACCES);
-}
-
 static void
 type(const char *keys)
 {
@@ -776,7 +727,6 @@ main(void)
 	test_credentials();
 	test_pipes();
 	test_fifos();
-	test_procfs();
 	test_terminal();
 	test_ends();
 	test_locks();
