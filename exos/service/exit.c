@@ -444,10 +444,14 @@ stop_tell(struct service *sv, struct proc *p, int32_t code, int32_t status)
 int64_t
 op_stopped(struct service *sv, struct proc *p, struct svc *s)
 {
-	if (s->a != LX_SIGSTOP && s->a != LX_SIGTSTP && s->a != LX_SIGTTIN && s->a != LX_SIGTTOU)
+	if (s->a >= MAIL_SIGNALS || !signal_stops((int32_t)s->a))
 		return -EINVAL;
+	if (!p->mail->stop_last)
+		return -EAGAIN;
 	if (s->a != LX_SIGSTOP && group_orphaned(sv, p->pgid, NULL))
 		return -EPERM;
+	if (p->stop_signal)
+		return 0;
 	p->stop_signal = (int32_t)s->a;
 	p->stop_news = true;
 	p->continue_news = false;
@@ -455,15 +459,13 @@ op_stopped(struct service *sv, struct proc *p, struct svc *s)
 	return 0;
 }
 
-int64_t
-op_continued(struct service *sv, struct proc *p, struct svc *s)
+void
+proc_continue(struct service *sv, struct proc *p)
 {
-	(void)s;
 	if (!p->stop_signal)
-		return 0;
+		return;
 	p->stop_signal = 0;
 	p->stop_news = false;
 	p->continue_news = true;
 	stop_tell(sv, p, LX_CLD_CONTINUED, LX_SIGCONT);
-	return 0;
 }

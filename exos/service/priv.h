@@ -429,7 +429,8 @@ void domain_finish(struct service *sv);
 int64_t op_exit(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_wait(struct service *sv, struct proc *p, struct svc *s);
 int64_t op_stopped(struct service *sv, struct proc *p, struct svc *s);
-int64_t op_continued(struct service *sv, struct proc *p, struct svc *s);
+/* SIGCONT has come: who has stopped has not any more. */
+void proc_continue(struct service *sv, struct proc *p);
 
 /* ---- signal.c: signals, groups, sessions ---- */
 struct sig {
@@ -437,6 +438,7 @@ struct sig {
 	uint32_t uid;
 	uint64_t value; /* status of a child, or what sigqueue sent */
 };
+bool signal_stops(int32_t signal);
 void signal_raise(struct service *sv, struct proc *p, const struct sig *sig);
 void signal_group(struct service *sv, int32_t pgid, const struct sig *sig);
 bool group_exists(struct service *sv, int32_t pgid, int32_t *session);

@@ -85,13 +85,12 @@ enum svc_op {
 	SVC_EXIT,       /* a=wait status; does not return */
 	SVC_WAIT, /* a=pid argument of wait4 b=options; result pid or 0 (children, none ready: caller is
 			   noted, waits) or -ECHILD; a=status b=utime ns c=stime ns d=uid */
-	SVC_KILL,      /* a=pid as kill(2) b=signal c=si_code, 0 or below d=value; result 0 */
-	SVC_SETPGID,   /* a=pid b=pgid */
-	SVC_GETPGID,   /* a=pid (0 self) */
-	SVC_SETSID,    /* */
-	SVC_GETSID,    /* a=pid */
-	SVC_STOPPED,   /* a=signal: the caller stops; parent is told; caller waits for SIGCONT */
-	SVC_CONTINUED, /* the caller goes on */
+	SVC_KILL,    /* a=pid as kill(2) b=signal c=si_code, 0 or below d=value; result 0 */
+	SVC_SETPGID, /* a=pid b=pgid */
+	SVC_GETPGID, /* a=pid (0 self) */
+	SVC_SETSID,  /* */
+	SVC_GETSID,  /* a=pid */
+	SVC_STOPPED, /* a=signal: the caller stops until SIGCONT; parent is told; -EAGAIN: that came already */
 	SVC_SETIDS, /* a=which (SVC_UID, SVC_GID, SVC_GROUPS) b=real c=effective d=saved (-1 keep) */
 	SVC_GETIDS, /* a = ruid|euid<<32 b = suid|rgid<<32 c = egid|sgid<<32; groups at MSG, d count */
 	SVC_UMASK, /* a=mask; result old: kept by the service for /proc only */
@@ -230,7 +229,8 @@ struct mail {
 	 * changed, the process goes elsewhere or becomes another user's. */
 	uint64_t names;
 	uint8_t raised[MAIL_SIGNALS]; /* counts, modulo 256 */
-	uint8_t reserved[7];
+	uint8_t stop_last; /* 1: of SIGCONT and the signals that stop, one of these was raised last */
+	uint8_t reserved[6];
 	struct {
 		int32_t code, pid;
 		uint32_t uid, pad;

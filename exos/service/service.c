@@ -141,8 +141,6 @@ dispatch_process(struct service *sv, struct proc *p, struct svc *s)
 		return op_group(sv, p, s);
 	case SVC_STOPPED:
 		return op_stopped(sv, p, s);
-	case SVC_CONTINUED:
-		return op_continued(sv, p, s);
 	case SVC_SETIDS:
 		return op_setids(sv, p, s);
 	case SVC_GETIDS:

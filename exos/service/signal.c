@@ -10,6 +10,14 @@
  */
 #include "exos/service/priv.h"
 
+bool
+signal_stops(int32_t signal)
+{
+	return signal == LX_SIGSTOP || signal == LX_SIGTSTP || signal == LX_SIGTTIN ||
+	       signal == LX_SIGTTOU;
+}
+
+/* Who stands still goes on at once, and its parent knows; a stop is the process's to make. */
 void
 signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 {
@@ -21,6 +29,11 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 		proc_end(sv, p, LX_SIGKILL);
 		return;
 	}
+	/* Before the count: who sees that knows what it takes back. */
+	if (signal_stops(sig->signal))
+		__atomic_store_n(&mail->stop_last, 1, __ATOMIC_RELEASE);
+	else if (sig->signal == LX_SIGCONT)
+		__atomic_store_n(&mail->stop_last, 0, __ATOMIC_RELEASE);
 	mail->info[sig->signal].code = sig->code;
 	mail->info[sig->signal].pid = sig->pid;
 	mail->info[sig->signal].uid = sig->uid;
@@ -28,6 +41,8 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 	__atomic_store_n(&mail->raised[sig->signal], mail->raised[sig->signal] + 1,
 			 __ATOMIC_RELEASE);
 	__atomic_store_n(&mail->raised_count, mail->raised_count + 1, __ATOMIC_RELEASE);
+	if (sig->signal == LX_SIGCONT)
+		proc_continue(sv, p);
 	if (p->state == PROC_LIVE)
 		kern_upcall(p->env);
 }

@@ -14,7 +14,8 @@
  * 3. After the frame for a handler is on the program's stack nothing of it is kept here: sigreturn
  * takes everything back from there, as untrusted input.
  *
- * Stops and default actions are the process's own: it tells the service, which tells the parent.
+ * Stops and default actions are the process's own: it tells the service, which tells the parent.  That it goes on
+ * the service knows when SIGCONT is raised; SIGCONT and what stops take each other back when both are pending.
  */
 #include "exos/core/priv.h"
 #include "exos/linux/errno.h"
@@ -37,6 +38,32 @@ signals(void)
 #define RAISED offsetof(struct mail, raised)
 _Static_assert(MAIL_SIGNALS % 8 == 1, "counts of signals from 1 on are whole words");
 
+/*
+ * SIGCONT and the signals that stop take each other back: which of a set that has both are gone.  Counts are
+ * looked at first: what was raised later than that is not among them.
+ */
+static uint64_t
+taken_back(void)
+{
+	struct signals *s = signals();
+	uint8_t counts[MAIL_SIGNALS];
+	uint64_t gone, left;
+
+	for (left = STOPS | BIT(LX_SIGCONT); left; left &= left - 1) {
+		int sig = 1 + __builtin_ctzl(left);
+
+		counts[sig] = __atomic_load_n(&MAIL->raised[sig], __ATOMIC_ACQUIRE);
+	}
+	gone = __atomic_load_n(&MAIL->stop_last, __ATOMIC_ACQUIRE) ? BIT(LX_SIGCONT) : STOPS;
+	for (left = gone; left; left &= left - 1) {
+		int sig = 1 + __builtin_ctzl(left);
+
+		s->taken[sig] = counts[sig];
+	}
+	s->local &= ~gone;
+	return gone;
+}
+
 uint64_t
 signal_pending_set(void)
 {
@@ -53,6 +80,8 @@ signal_pending_set(void)
 		for (uint64_t differ = raised ^ taken; differ; differ &= differ - 1)
 			set |= BIT(first + __builtin_ctzl(differ) / 8);
 	}
+	if ((set & STOPS) && (set & BIT(LX_SIGCONT)))
+		set &= ~taken_back();
 	return set;
 }
 
@@ -167,24 +196,39 @@ seen_update(void)
 	s->seen_count = count;
 }
 
+/* The signals that stop the program as things are. */
+static uint64_t
+stops_now(void)
+{
+	const struct signals *s = signals();
+	uint64_t set = BIT(LX_SIGSTOP);
+
+	for (uint64_t left = STOPS & ~s->mask & ~set; left; left &= left - 1) {
+		if (s->action[1 + __builtin_ctzl(left)].handler == LX_SIG_DFL)
+			set |= left & -left;
+	}
+	return set;
+}
+
+/* Stands still until something says to go on; what stops it meanwhile may have come after a SIGCONT. */
 static void
 stop(int sig)
 {
-	struct svc call = {.op = SVC_STOPPED, .a = (uint64_t)sig};
-	struct lx_siginfo info;
-
-	svc_call(&call);
-	for (;;) {
+	while (sig) {
+		struct svc call = {.op = SVC_STOPPED, .a = (uint64_t)sig};
+		struct lx_siginfo info;
 		uint32_t seen = core_events();
-		uint64_t set = signal_pending_set();
+		uint64_t set;
 
-		if (set & (BIT(LX_SIGCONT) | BIT(LX_SIGKILL)))
-			break;
-		core_block(seen, AEGIS_NEVER);
+		if (svc_call(&call))
+			return;
+		while (!((set = signal_pending_set()) &
+			 (stops_now() | BIT(LX_SIGCONT) | BIT(LX_SIGKILL)))) {
+			core_block(seen, AEGIS_NEVER);
+			seen = core_events();
+		}
+		sig = set & BIT(LX_SIGKILL) ? 0 : signal_take(stops_now(), &info);
 	}
-	signal_take(STOPS, &info);
-	call = (struct svc){.op = SVC_CONTINUED};
-	svc_call(&call);
 }
 
 /* What happens without a handler. */

@@ -342,17 +342,26 @@ test_groups(void)
 	IS(call_a(1, SVC_GETSID, (uint64_t)b), b);
 	IS(call_b(1, SVC_SETPGID, (uint64_t)b, 0), -EPERM);
 	/* Stopping is told, and a group that is orphaned while stopped is woken. */
+	IS(call_a(a, SVC_STOPPED, LX_SIGTSTP), -EAGAIN);
+	IS(call_a(a, SVC_STOPPED, LX_SIGTERM), -EINVAL);
+	IS(call_a(a, SVC_STOPPED, UINT64_MAX), -EINVAL);
+	IS(call_b(1, SVC_KILL, (uint64_t)a, LX_SIGTSTP), 0);
+	IS(call_a(a, SVC_STOPPED, LX_SIGTSTP), 0);
 	IS(call_a(a, SVC_STOPPED, LX_SIGTSTP), 0);
 	IS(wait_(1, -1, 0), 0);
 	IS(wait_(1, -1, LX_WUNTRACED), a);
 	IS(last.a, LX_STATUS_STOPPED(LX_SIGTSTP));
 	IS(wait_(1, -1, LX_WUNTRACED), 0);
-	IS(call(a, SVC_CONTINUED), 0);
+	IS(call_b(1, SVC_KILL, (uint64_t)a, LX_SIGCONT), 0);
 	IS(wait_(1, a, LX_WCONTINUED), a);
 	IS(last.a, LX_STATUS_CONTINUED);
+	IS(call_b(1, SVC_KILL, (uint64_t)a, LX_SIGCONT), 0);
+	IS(wait_(1, a, LX_WCONTINUED), 0);
+	IS(call_b(1, SVC_KILL, 1, LX_SIGTSTP), 0);
 	IS(call_a(1, SVC_STOPPED, LX_SIGTSTP), -EPERM);
 	c = fork_(b);
 	IS(call_b(b, SVC_SETPGID, (uint64_t)c, (uint64_t)c), 0);
+	IS(call_b(1, SVC_KILL, (uint64_t)c, LX_SIGSTOP), 0);
 	IS(call_a(c, SVC_STOPPED, LX_SIGSTOP), 0);
 	call_a(b, SVC_EXIT, 0);
 	IS(proc_of(c)->mail->raised[LX_SIGHUP], 1);
