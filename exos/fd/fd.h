@@ -43,6 +43,7 @@ struct fd_table {
 	uint32_t locks;                  /* not 0: the process has made locks of its own */
 	uint64_t size_limit;             /* RLIMIT_FSIZE in bytes, UINT64_MAX: none */
 	struct file *files;              /* all, for the fault handler and fork */
+	uint32_t file_count;
 	struct offset_page *offsets;
 	struct random_state *random;
 	struct park_table *parks; /* files closed lately; NULL until needed */
@@ -107,6 +108,7 @@ int64_t file_read(struct file *f, struct io *io, const uint64_t *pos);
 int64_t file_write(struct file *f, struct io *io, const uint64_t *pos);
 int64_t file_seek(struct file *f, int64_t offset, int whence);
 void file_locked(struct file *f);         /* the service is asked for a lock on it */
+void file_touch(struct file *f);          /* a regular file was written just now */
 bool file_seekable(const struct file *f); /* pread and pwrite make sense; else -ESPIPE */
 int file_stat(struct file *f, struct fs_stat *out);
 int64_t file_getdents(struct file *f, uint64_t user, size_t size, bool old);

@@ -7,7 +7,10 @@
  *
  * 1. A frame that the service gave for an object is bound here as long as the file exists; the
  * holding is the service's to take back at SVC_CLOSE.
- * 2. An offset page is made by one fork and used only for files that fork shared, so that no
+ * 2. A frame is bound 31 times in a space at most (AEGIS_HOLD_COUNT), and so often again in a child of fork: of a
+ *    file's shared page a process has at most INFO_BINDINGS mappings to read and as many to write; who opens it once
+ *    more uses one of them.
+ * 3. An offset page is made by one fork and used only for files that fork shared, so that no
  * process sees the position of a file that it does not hold.
  *
  * Revocation: the service may take a frame of a file (truncation); rings, shared pages and offset
@@ -29,12 +32,53 @@ info_prot(const struct file *f)
 	return AEGIS_BIND_READ | (file_writable(f) ? AEGIS_BIND_WRITE : 0);
 }
 
+/* One of the files that have, or (borrowed) use, a mapping of this file's shared page as this one wants it; how many. */
+static uint32_t
+info_find(const struct file *f, bool borrowed, struct file **found)
+{
+	uint32_t n = 0;
+
+	*found = NULL;
+	for (struct file *other = fd_table()->files; other; other = other->next) {
+		if (other == f || other->type != SVC_T_FILE || other->info_pfn != f->info_pfn ||
+		    other->info_borrowed != borrowed || info_prot(other) != info_prot(f))
+			continue;
+		*found = other;
+		n++;
+	}
+	return n;
+}
+
 static int
 regular_attach(struct file *f, const struct svc_opened *opened)
 {
+	struct file *lender;
+
 	f->info_pfn = opened->info_frame;
+	if (fd_table()->file_count >= INFO_BINDINGS &&
+	    info_find(f, false, &lender) >= INFO_BINDINGS) {
+		f->info = lender->info;
+		f->info_borrowed = lender->info_lent = true;
+		return 0;
+	}
 	f->info = core_arena_map(&f->info_pfn, 1, info_prot(f));
 	return f->info ? 0 : -ENOMEM;
+}
+
+static void
+regular_detach(struct file *f)
+{
+	struct file *heir = NULL;
+
+	if (f->info_lent)
+		info_find(f, true, &heir);
+	window_drop(f);
+	if (heir) {
+		heir->info_borrowed = false;
+		heir->info_lent = true;
+	} else if (!f->info_borrowed) {
+		core_arena_unmap(f->info, 1);
+	}
 }
 
 static int
@@ -65,11 +109,13 @@ file_list(struct file *f)
 	if (f->next)
 		f->next->prev = f;
 	t->files = f;
+	t->file_count++;
 }
 
 void
 file_unlist(struct file *f)
 {
+	fd_table()->file_count--;
 	if (f->prev)
 		f->prev->next = f->next;
 	else
@@ -112,8 +158,7 @@ static void
 file_detach(struct file *f)
 {
 	if (f->type == SVC_T_FILE) {
-		window_drop(f);
-		core_arena_unmap(f->info, 1);
+		regular_detach(f);
 	} else if (file_is_pipe(f)) {
 		core_arena_unmap(f->ring.shared, 1 + f->pages);
 	}
@@ -126,6 +171,13 @@ file_free(struct file *f)
 {
 	file_detach(f);
 	core_free(f, sizeof(*f));
+}
+
+void
+file_touch(struct file *f)
+{
+	if (f->type == SVC_T_FILE && file_writable(f))
+		time_touch(f);
 }
 
 void
@@ -295,7 +347,7 @@ mapping_put(struct fd_mapping *out, size_t max, size_t *n, const struct fd_mappi
 static struct fd_mapping
 file_mapping(const struct file *f)
 {
-	if (f->type == SVC_T_FILE)
+	if (f->type == SVC_T_FILE && !f->info_borrowed)
 		return (struct fd_mapping){(uintptr_t)f->info, 1, info_prot(f), &f->info_pfn};
 	if (file_is_pipe(f))
 		return (struct fd_mapping){(uintptr_t)f->ring.shared, 1 + f->pages,

@@ -24,7 +24,8 @@
 /* Status flags that fcntl may change and that all who share the description see. */
 #define STATUS_SHARED (LX_O_APPEND | LX_O_NONBLOCK | LX_O_DIRECT | LX_O_NOATIME | LX_O_ASYNC)
 
-#define RING_FRAMES 17u
+#define RING_FRAMES   17u
+#define INFO_BINDINGS 12u /* of a file's shared page, to read and to write each */
 
 /* The part of a description that processes share after fork. */
 struct file_shared {
@@ -87,6 +88,8 @@ struct file {
 			struct window *window;
 			struct run run[2]; /* for reading, for writing */
 			uint32_t info_pfn;
+			bool info_borrowed; /* the mapping is another file's, */
+			bool info_lent;     /* of which this may be the one */
 		};
 		struct {
 			struct ring ring;

@@ -251,6 +251,9 @@ window_bind(struct file *f, uint32_t index, const uint32_t *pfns, uint32_t n, bo
 		core_unbind(va, n);
 	}
 	err = core_bind(AEGIS_SELF, control()->space, va, pfns, n, prot);
+	/* A frame is bound so often, and no more. */
+	while (err && window_evict(f))
+		err = core_bind(AEGIS_SELF, control()->space, va, pfns, n, prot);
 	for (uint32_t i = index; i < index + n; i++) {
 		read_bits[i / 64] &= ~(1ul << (i % 64));
 		write_bits[i / 64] &= ~(1ul << (i % 64));

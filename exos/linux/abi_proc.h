@@ -52,6 +52,7 @@
 #define LX_MCL_CURRENT         1
 #define LX_MCL_FUTURE          2
 #define LX_MCL_ONFAULT         4
+#define LX_MLOCK_ONFAULT       1
 #define LX_MADV_NORMAL         0
 #define LX_MADV_RANDOM         1
 #define LX_MADV_SEQUENTIAL     2
@@ -275,6 +276,7 @@ struct lx_itimerspec {
 #define LX_FUTEX_WAIT_BITSET      9
 #define LX_FUTEX_WAKE_BITSET      10
 #define LX_FUTEX_PRIVATE_FLAG     128
+#define LX_FUTEX_COMMAND          127 /* the operation without flags */
 #define LX_FUTEX_CLOCK_REALTIME   256
 #define LX_FUTEX_WAITERS          0x80000000
 #define LX_FUTEX_OWNER_DIED       0x40000000
@@ -317,6 +319,7 @@ struct lx_itimerspec {
 #define LX_SCHED_RR               2
 #define LX_SCHED_BATCH            3
 #define LX_SCHED_IDLE             5
+#define LX_SCHED_DEADLINE         6
 
 /* Auxiliary vector. */
 #define LX_AT_NULL          0

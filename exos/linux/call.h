@@ -47,6 +47,9 @@ extern const char core_leaf[];
 void call_finish(struct aegis_frame *frame, uint64_t callee[6]); /* answered, signals may be due */
 void call_serve(struct aegis_frame *frame, uint64_t callee[6]);  /* the whole, trapped or not */
 
+/* A timespec of the program's as nanoseconds, no more than some centuries.  -EFAULT, -EINVAL. */
+int timespec_in(uint64_t from, uint64_t *ns);
+
 int64_t call_dispatch(struct call *c); /* dispatch.c: result, or a negative error number */
 
 #endif

@@ -109,26 +109,35 @@ sys_madvise(struct call *c)
 	}
 }
 
-/* Shared pages are the file's own frames: there is nothing to write back. */
-int64_t
-sys_msync(struct call *c)
+/* 0 if there is a mapping at every byte.  touch: files that may be written there say that they were. */
+static int64_t
+range_mapped(uint64_t start, uint64_t bytes, bool touch)
 {
-	uint64_t end = (c->a[0] + c->a[1] + AEGIS_PAGE - 1) & ~(AEGIS_PAGE - 1);
+	uint64_t at = start & ~(AEGIS_PAGE - 1), end = start + bytes;
 
-	if (c->a[0] % AEGIS_PAGE ||
-	    (c->a[2] & ~(uint64_t)(LX_MS_ASYNC | LX_MS_INVALIDATE | LX_MS_SYNC)) ||
-	    ((c->a[2] & LX_MS_ASYNC) && (c->a[2] & LX_MS_SYNC)))
-		return -EINVAL;
-	if (end < c->a[0])
+	if (end < start)
 		return -ENOMEM;
-	for (uint64_t at = c->a[0]; at < end;) {
+	while (at < end) {
 		const struct region *r = vm_find(at);
 
 		if (!r)
 			return -ENOMEM;
+		if (touch && (r->flags & VM_SHARED) && (r->flags & VM_WRITE) && r->file)
+			file_touch(r->file);
 		at = r->end;
 	}
 	return 0;
+}
+
+/* Shared pages are the file's own frames: there is nothing to write back but the time. */
+int64_t
+sys_msync(struct call *c)
+{
+	if (c->a[0] % AEGIS_PAGE ||
+	    (c->a[2] & ~(uint64_t)(LX_MS_ASYNC | LX_MS_INVALIDATE | LX_MS_SYNC)) ||
+	    ((c->a[2] & LX_MS_ASYNC) && (c->a[2] & LX_MS_SYNC)))
+		return -EINVAL;
+	return range_mapped(c->a[0], c->a[1], true);
 }
 
 int64_t
@@ -152,14 +161,13 @@ sys_mincore(struct call *c)
 int64_t
 sys_mlock(struct call *c)
 {
-	(void)c;
-	return 0;
+	return range_mapped(c->a[0], c->a[1], false);
 }
 
 int64_t
 sys_mlock2(struct call *c)
 {
-	return sys_mlock(c);
+	return c->a[2] & ~(uint64_t)LX_MLOCK_ONFAULT ? -EINVAL : sys_mlock(c);
 }
 
 int64_t
@@ -171,11 +179,17 @@ sys_munlock(struct call *c)
 int64_t
 sys_mlockall(struct call *c)
 {
-	return sys_mlock(c);
+	uint32_t flags = (uint32_t)c->a[0];
+
+	if (!flags || flags == LX_MCL_ONFAULT ||
+	    (flags & ~(uint32_t)(LX_MCL_CURRENT | LX_MCL_FUTURE | LX_MCL_ONFAULT)))
+		return -EINVAL;
+	return 0;
 }
 
 int64_t
 sys_munlockall(struct call *c)
 {
-	return sys_mlock(c);
+	(void)c;
+	return 0;
 }

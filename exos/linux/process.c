@@ -463,105 +463,6 @@ sys_getrandom(struct call *c)
 }
 
 int64_t
-sys_sched_yield(struct call *c)
-{
-	(void)c;
-	core_yield();
-	return 0;
-}
-
-int64_t
-sys_sched_getaffinity(struct call *c)
-{
-	uint64_t mask = (1ul << SYSPAGE->cpus) - 1;
-
-	if (c->a[1] < sizeof(mask))
-		return -EINVAL;
-	return copy_out(c->a[2], &mask, sizeof(mask)) ? -EFAULT : (int64_t)sizeof(mask);
-}
-
-int64_t
-sys_sched_setaffinity(struct call *c)
-{
-	(void)c;
-	return 0;
-}
-
-int64_t
-sys_sched_getscheduler(struct call *c)
-{
-	(void)c;
-	return LX_SCHED_NORMAL;
-}
-
-int64_t
-sys_sched_getparam(struct call *c)
-{
-	int32_t priority = 0;
-
-	return copy_out(c->a[1], &priority, sizeof(priority)) ? -EFAULT : 0;
-}
-
-int64_t
-sys_sched_get_priority_max(struct call *c)
-{
-	return c->a[0] == LX_SCHED_FIFO || c->a[0] == LX_SCHED_RR ? 99 : 0;
-}
-
-int64_t
-sys_sched_get_priority_min(struct call *c)
-{
-	return c->a[0] == LX_SCHED_FIFO || c->a[0] == LX_SCHED_RR ? 1 : 0;
-}
-
-/*
- * Nice values are kept, and inherited, and decide nothing: time goes round.  Of other processes they are not
- * known here, and cannot be changed.
- *
- * 1: the caller is meant, 0: others, or a negative error.
- */
-static int64_t
-priority_mine(uint64_t which, uint64_t who)
-{
-	struct svc call = {.op = SVC_KILL, .a = who};
-
-	if (which > LX_PRIO_USER)
-		return -EINVAL;
-	if (!who || (which == LX_PRIO_PROCESS && who == MAIL->pid) ||
-	    (which == LX_PRIO_PGRP && who == MAIL->pgid) ||
-	    (which == LX_PRIO_USER && who == MAIL->uid))
-		return 1;
-	if (which == LX_PRIO_PGRP)
-		call.a = -who;
-	if (which != LX_PRIO_USER && svc_call(&call) == -ESRCH)
-		return -ESRCH;
-	return which == LX_PRIO_USER ? -ESRCH : 0;
-}
-
-int64_t
-sys_getpriority(struct call *c)
-{
-	int64_t mine = priority_mine(c->a[0], (uint32_t)c->a[1]);
-
-	return mine < 0 ? mine : 20 - (mine ? process()->nice : 0);
-}
-
-int64_t
-sys_setpriority(struct call *c)
-{
-	int64_t mine = priority_mine(c->a[0], (uint32_t)c->a[1]);
-	int32_t nice = (int32_t)c->a[2];
-
-	if (mine <= 0)
-		return mine < 0 ? mine : -EPERM;
-	nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
-	if (nice < process()->nice && MAIL->euid)
-		return -EACCES;
-	process()->nice = nice;
-	return 0;
-}
-
-int64_t
 sys_getcpu(struct call *c)
 {
 	uint32_t cpu = ENVPAGE->cpu, node = 0;
@@ -590,23 +491,6 @@ sys_rseq(struct call *c)
 {
 	(void)c;
 	return -ENOSYS;
-}
-
-/* One thread a process: a wait for a change of one's own memory lasts until a signal. */
-int64_t
-sys_futex(struct call *c)
-{
-	uint32_t op = (uint32_t)c->a[1] & 127, value;
-
-	if (op == LX_FUTEX_WAKE || op == LX_FUTEX_WAKE_BITSET)
-		return 0;
-	if (op != LX_FUTEX_WAIT && op != LX_FUTEX_WAIT_BITSET)
-		return -ENOSYS;
-	if (copy_in(&value, c->a[0], sizeof(value)))
-		return -EFAULT;
-	if (value != (uint32_t)c->a[2])
-		return -EAGAIN;
-	return process_block(core_events(), core_now_ns() + 10000000) == -ERESTARTSYS ? -EINTR : 0;
 }
 
 int64_t

@@ -29,7 +29,9 @@ sys_rt_sigaction(struct call *c)
 		return -EFAULT;
 	if (c->a[1]) {
 		act.mask &= ~UNBLOCKABLE;
-		signals()->action[sig] = act;
+		signal_action(sig, &act);
+		if (sig == LX_SIGCHLD)
+			signal_tell();
 	}
 	return 0;
 }
@@ -116,20 +118,25 @@ sys_pause(struct call *c)
 int64_t
 sys_rt_sigtimedwait(struct call *c)
 {
-	uint64_t set, deadline = AEGIS_NEVER;
-	struct lx_timespec ts;
+	uint64_t set, ns, deadline = AEGIS_NEVER;
 	struct lx_siginfo info;
 	int sig;
 
 	if (c->a[3] != LX_SIGSET_BYTES)
 		return -EINVAL;
-	if (copy_in(&set, c->a[0], sizeof(set)) || (c->a[2] && copy_in(&ts, c->a[2], sizeof(ts))))
+	if (copy_in(&set, c->a[0], sizeof(set)))
 		return -EFAULT;
-	if (c->a[2])
-		deadline = core_now_ns() + (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	if (c->a[2]) {
+		int err = timespec_in(c->a[2], &ns);
+
+		if (err)
+			return err;
+		deadline = core_now_ns() + ns;
+	}
 	for (;;) {
 		uint32_t seen = core_events();
 
+		timer_check();
 		sig = signal_take(set & ~UNBLOCKABLE, &info);
 		if (sig)
 			break;
@@ -137,7 +144,7 @@ sys_rt_sigtimedwait(struct call *c)
 			return -EINTR;
 		if (core_now_ns() >= deadline)
 			return -EAGAIN;
-		core_block(seen, deadline);
+		core_block(seen, timer_next() < deadline ? timer_next() : deadline);
 	}
 	return c->a[1] && copy_out(c->a[1], &info, sizeof(info)) ? -EFAULT : sig;
 }

@@ -5,7 +5,8 @@
 #include "exos/linux/errno.h"
 #include "exos/proc/process.h"
 
-#define NS 1000000000ul
+#define NS      1000000000ul
+#define LONGEST 9000000000ul /* seconds that anybody sleeps at most */
 
 /*
  * Processor time of this process.  The page tells it up to the slice that runs; of that counts all that has passed,
@@ -132,7 +133,7 @@ sleep_until(uint64_t until, uint64_t left)
 	}
 }
 
-static int
+int
 timespec_in(uint64_t from, uint64_t *ns)
 {
 	struct lx_timespec ts;
@@ -141,7 +142,10 @@ timespec_in(uint64_t from, uint64_t *ns)
 		return -EFAULT;
 	if (ts.tv_sec < 0 || ts.tv_nsec < 0 || ts.tv_nsec >= (int64_t)NS)
 		return -EINVAL;
-	*ns = ts.tv_sec > 1000000000 ? NS * NS : (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
+	if ((uint64_t)ts.tv_sec >= LONGEST)
+		*ns = LONGEST * NS;
+	else
+		*ns = (uint64_t)ts.tv_sec * NS + (uint64_t)ts.tv_nsec;
 	return 0;
 }
 

@@ -63,6 +63,8 @@ sys_exit(struct call *c)
 static int64_t
 wait_for(int64_t pid, uint32_t options, bool id, struct svc *call)
 {
+	int64_t blocked = 0;
+
 	for (;;) {
 		uint32_t seen = core_events();
 		int64_t result;
@@ -74,9 +76,10 @@ wait_for(int64_t pid, uint32_t options, bool id, struct svc *call)
 			process_reaped(result);
 		if (result || (options & LX_WNOHANG))
 			return result;
-		result = process_block(seen, AEGIS_NEVER);
-		if (result < 0)
-			return result;
+		/* A child's end counts for more than the signal that tells of it. */
+		if (blocked < 0)
+			return blocked;
+		blocked = process_block(seen, AEGIS_NEVER);
 	}
 }
 

@@ -520,6 +520,7 @@ lent_return(void)
 
 	fd_lend_return(&l->state.fds);
 	p->sig = s->sig;
+	signal_tell();
 	p->timer = s->timer;
 	p->clear_child_tid = s->clear_child_tid;
 	p->umask = s->umask;
@@ -577,6 +578,7 @@ process_detach(void (*drop)(void *arg), void *arg)
 		vm_forget();
 		lent_forget();
 		fd_tell();
+		signal_tell();
 		return 0;
 	}
 	if (process()->clear_child_tid && result >= 0)

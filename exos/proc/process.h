@@ -24,6 +24,11 @@ struct signals {
 	uint64_t local;              /* raised by the process for itself, not yet delivered */
 	uint8_t taken[MAIL_SIGNALS]; /* of mail->raised[] */
 	uint8_t stop_depth;
+	uint32_t
+		queue_taken; /* of mail->queue: those are here, as many as wait, in the order in which they came */
+	uint32_t queue_count;
+	uint64_t queued; /* which signals are among them */
+	struct mail_signal queue[MAIL_QUEUE];
 	uint32_t seen_count;     /* mail->raised_count when taken[] was last brought up to date */
 	uint64_t suspended_mask; /* mask to restore after sigsuspend, ppoll ... */
 	bool suspended;
@@ -61,7 +66,10 @@ struct process {
 	uint64_t start_ns;
 	struct lx_rlimit limits[16];
 	/* Of faults and timers, by number.  The last: a child of fork has none. */
-	struct lx_siginfo local_info[32];
+	struct local_signal {
+		int32_t code;
+		uint64_t addr; /* faults */
+	} local_info[32];
 };
 
 #define PROCESS_PAGES 2u /* private pages that struct process may take: these are copied at fork */
@@ -114,6 +122,9 @@ int signal_take(uint64_t set, struct lx_siginfo *info);
 void signal_deliver(struct aegis_frame *frame, uint64_t callee[6], int64_t result, uint64_t number);
 int signal_return(struct aegis_frame *frame, uint64_t callee[6]);
 void signal_exec(void); /* handlers back to default */
+void signal_action(int sig, const struct lx_sigaction *act);
+/* What is done with news of children has changed, or what this process says of itself is said nowhere yet. */
+void signal_tell(void);
 void signal_fork_child(void);
 /* control->attention: set while a call may not return to the program unseen. */
 void attention_update(void);

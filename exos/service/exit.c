@@ -7,7 +7,8 @@
  * told, so that who waited for it finds the memory that it had.  The kernel destroys in steps and may need
  * several goes when the environment is running on another processor; what is left over the main loop finishes.
  *
- * A zombie keeps its entry for its parent.  Children of a process that ends belong to process 1.
+ * A zombie keeps its entry for its parent, unless that has said that it will not wait.  Children of a process that ends
+ * belong to process 1.
  * When process 1 ends the domain ends: all others are killed, and when the terminal's output is on
  * its way the supervisor is told how it ended.
  */
@@ -146,11 +147,39 @@ groups_orphaned(struct service *sv, struct proc *p)
 	}
 }
 
+/* What a parent says of itself; of who has lent its pages, the borrower does. */
+static uint32_t
+parent_wants(const struct proc *parent)
+{
+	const volatile struct svc_tail *tail = parent->msg ? SVC_TAIL(parent->msg) : NULL;
+
+	return tail ? tail->children : 0;
+}
+
+/* Who will not be waited for has no parent any more. */
+static void
+parent_tell(struct service *sv, struct proc *p)
+{
+	uint32_t low = (uint32_t)p->status & 0x7f;
+	struct sig sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = p->ruid};
+	struct proc *parent = p->parent;
+
+	if (!parent)
+		return;
+	sig.code = !low ? LX_CLD_EXITED : p->status & 0x80 ? LX_CLD_DUMPED : LX_CLD_KILLED;
+	sig.value = low ? low : p->status >> 8 & 0xff;
+	if (parent_wants(parent) & SVC_CHILD_NO_WAIT)
+		p->parent = NULL;
+	signal_raise(sv, parent, &sig);
+	if (p->vfork)
+		core_wake(parent->env);
+	p->vfork = false;
+}
+
 static void
 children_leave(struct service *sv, struct proc *p)
 {
 	struct proc *next, *heir = p == sv->first ? NULL : sv->first;
-	struct sig news = {.signal = LX_SIGCHLD};
 
 	for (struct proc *q = sv->all; q; q = next) {
 		next = q->next;
@@ -163,30 +192,11 @@ children_leave(struct service *sv, struct proc *p)
 		q->parent = heir;
 		if (q->mail)
 			q->mail->ppid = heir ? (uint32_t)heir->pid : 0;
-		if (q->state == PROC_ZOMBIE && !heir) {
+		if (q->state == PROC_ZOMBIE && proc_released(q))
+			parent_tell(sv, q);
+		if (q->state == PROC_ZOMBIE && !q->parent)
 			proc_forget(sv, q);
-		} else if (q->state == PROC_ZOMBIE && proc_released(q)) {
-			news.code = LX_CLD_EXITED;
-			news.pid = q->pid;
-			signal_raise(sv, heir, &news);
-		}
 	}
-}
-
-static void
-parent_tell(struct service *sv, struct proc *p)
-{
-	uint32_t low = (uint32_t)p->status & 0x7f;
-	struct sig sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = p->ruid};
-
-	if (!p->parent)
-		return;
-	sig.code = !low ? LX_CLD_EXITED : p->status & 0x80 ? LX_CLD_DUMPED : LX_CLD_KILLED;
-	sig.value = low ? low : p->status >> 8 & 0xff;
-	signal_raise(sv, p->parent, &sig);
-	if (p->vfork)
-		core_wake(p->parent->env);
-	p->vfork = false;
 }
 
 static void
@@ -337,10 +347,13 @@ proc_find_dead(struct service *sv)
 			continue;
 		}
 		proc_pages_give(sv, p);
-		if (p->state == PROC_DEAD)
+		if (p->state == PROC_DEAD) {
 			proc_free(sv, p);
-		else
-			parent_tell(sv, p);
+			continue;
+		}
+		parent_tell(sv, p);
+		if (!p->parent)
+			proc_forget(sv, p);
 	}
 	if (left)
 		kern_wake_self();
@@ -436,8 +449,10 @@ stop_tell(struct service *sv, struct proc *p, int32_t code, int32_t status)
 		.value = (uint64_t)status,
 	};
 
-	if (p->parent)
+	if (p->parent && !(parent_wants(p->parent) & SVC_CHILD_NO_STOPS))
 		signal_raise(sv, p->parent, &sig);
+	else if (p->parent && p->parent->state == PROC_LIVE)
+		core_wake(p->parent->env); /* it may wait */
 }
 
 /* -EPERM: a group without a way back does not stop for the terminal; go on. */

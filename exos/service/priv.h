@@ -433,11 +433,7 @@ int64_t op_stopped(struct service *sv, struct proc *p, struct svc *s);
 void proc_continue(struct service *sv, struct proc *p);
 
 /* ---- signal.c: signals, groups, sessions ---- */
-struct sig {
-	int32_t signal, code, pid;
-	uint32_t uid;
-	uint64_t value; /* status of a child, or what sigqueue sent */
-};
+#define sig mail_signal /* its value: status of a child, or what sigqueue sent */
 bool signal_stops(int32_t signal);
 void signal_raise(struct service *sv, struct proc *p, const struct sig *sig);
 void signal_group(struct service *sv, int32_t pgid, const struct sig *sig);

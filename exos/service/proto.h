@@ -146,8 +146,12 @@ struct svc_sizes {
 #define SVC_PARKED 8u
 /* And, for /proc, which objects its first descriptors stand for: those whose bit is set in `open`. */
 #define SVC_FDS 256u
+/* And how many of mail->queue it has taken, and which news of its children it wants. */
+#define SVC_CHILD_NO_STOPS 1u /* not that they stop or continue */
+#define SVC_CHILD_NO_WAIT  2u /* nobody will wait for them: when they end they are gone */
 struct svc_tail {
 	struct svc_sizes sizes;
+	uint32_t queue_taken, children;
 	uint32_t parked[SVC_PARKED];
 	uint64_t open[SVC_FDS / 64];
 	uint32_t object[SVC_FDS];
@@ -216,7 +220,14 @@ struct svc_file_info {
 	uint64_t ino, dev, rdev;
 };
 
-#define MAIL_SIGNALS 65
+#define MAIL_SIGNALS  65
+#define MAIL_REALTIME 32  /* signals from here on are queued, */
+#define MAIL_QUEUE    32u /* and that many of them wait to be taken */
+struct mail_signal {
+	int32_t signal, code, pid;
+	uint32_t uid;
+	uint64_t value;
+};
 
 /* EXOS_MAIL of a process: written by the service only. */
 struct mail {
@@ -237,6 +248,8 @@ struct mail {
 		uint64_t value; /* status of a child, or what sigqueue sent */
 	} info[MAIL_SIGNALS];   /* of the latest of each signal */
 	char hostname[65];
+	struct mail_signal queue[MAIL_QUEUE]; /* in the order in which they came */
+	uint32_t queue_count;  /* modulo 2^32; what is behind svc_tail's is to be taken */
 	uint64_t hot[SVC_HOT]; /* what the last child to exec or end said */
 };
 _Static_assert(sizeof(struct mail) <= 4096, "one page");

@@ -6,7 +6,8 @@
  * does there (blocked, ignored, caught) is the receiver's own affair.  Only SIGKILL is done here,
  * because the receiver must not have a say; but who uses another's environment, after vfork, is told to
  * end and give that back.  Mail keeps a count per signal and the details of the
- * latest: signals of one number that come together become one, as they may.
+ * latest: signals of one number that come together become one, as they may.  Real-time signals are queued
+ * there; one that finds no room is refused, or counted without its details if it has none to speak of.
  */
 #include "exos/service/priv.h"
 
@@ -15,6 +16,27 @@ signal_stops(int32_t signal)
 {
 	return signal == LX_SIGSTOP || signal == LX_SIGTSTP || signal == LX_SIGTTIN ||
 	       signal == LX_SIGTTOU;
+}
+
+static bool
+queue_room(const struct proc *p)
+{
+	uint32_t taken = __atomic_load_n(&SVC_TAIL(p->msg)->queue_taken, __ATOMIC_ACQUIRE);
+
+	/* Who has lent its pages says nothing there. */
+	return !p->borrower && p->mail->queue_count - taken < MAIL_QUEUE;
+}
+
+static bool
+queue_put(struct proc *p, const struct sig *sig)
+{
+	struct mail *mail = p->mail;
+
+	if (sig->signal < MAIL_REALTIME || !queue_room(p))
+		return false;
+	mail->queue[mail->queue_count % MAIL_QUEUE] = *sig;
+	__atomic_store_n(&mail->queue_count, mail->queue_count + 1, __ATOMIC_RELEASE);
+	return true;
 }
 
 /* Who stands still goes on at once, and its parent knows; a stop is the process's to make. */
@@ -34,12 +56,14 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 		__atomic_store_n(&mail->stop_last, 1, __ATOMIC_RELEASE);
 	else if (sig->signal == LX_SIGCONT)
 		__atomic_store_n(&mail->stop_last, 0, __ATOMIC_RELEASE);
-	mail->info[sig->signal].code = sig->code;
-	mail->info[sig->signal].pid = sig->pid;
-	mail->info[sig->signal].uid = sig->uid;
-	mail->info[sig->signal].value = sig->value;
-	__atomic_store_n(&mail->raised[sig->signal], mail->raised[sig->signal] + 1,
-			 __ATOMIC_RELEASE);
+	if (!queue_put(p, sig)) {
+		mail->info[sig->signal].code = sig->code;
+		mail->info[sig->signal].pid = sig->pid;
+		mail->info[sig->signal].uid = sig->uid;
+		mail->info[sig->signal].value = sig->value;
+		__atomic_store_n(&mail->raised[sig->signal], mail->raised[sig->signal] + 1,
+				 __ATOMIC_RELEASE);
+	}
 	__atomic_store_n(&mail->raised_count, mail->raised_count + 1, __ATOMIC_RELEASE);
 	if (sig->signal == LX_SIGCONT)
 		proc_continue(sv, p);
@@ -202,8 +226,11 @@ op_kill(struct service *sv, struct proc *p, struct svc *s)
 		return -ESRCH;
 	if (!kill_permitted(p, target, sig.signal))
 		return -EPERM;
-	if (sig.signal)
-		signal_raise(sv, target, &sig);
+	if (!sig.signal || proc_over(target))
+		return 0;
+	if (sig.signal >= MAIL_REALTIME && sig.code != LX_SI_USER && !queue_room(target))
+		return -EAGAIN;
+	signal_raise(sv, target, &sig);
 	return 0;
 }
 

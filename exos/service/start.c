@@ -147,6 +147,7 @@ static void
 root_complete(struct service *sv)
 {
 	dir_make(sv, "/dev", 0755);
+	dir_make(sv, "/dev/shm", 01777);
 	dir_make(sv, "/proc", 0555);
 	dir_make(sv, "/tmp", 01777);
 	node_make(sv, "/dev/null", LX_MAKEDEV(1, 3), 0666);

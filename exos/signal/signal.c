@@ -8,7 +8,8 @@
  * remembers how far it has taken each count.  Signals that the process raises for itself (faults,
  * its timers, a broken pipe) are bits of `local`.
  *
- * 1. A signal is pending when its count differs from the one taken, or its local bit is set.
+ * 1. A signal is pending when its count differs from the one taken, its local bit is set, or one of its number is in
+ *    the queue, into which come those that the service queued in the mail.
  * 2. Delivery happens only when the library is about to return to the program, never in its middle:
  *    asynchronous upcalls are deferred there, and waits end with -ERESTARTSYS.
  * 3. After the frame for a handler is on the program's stack nothing of it is kept here: sigreturn
@@ -64,14 +65,55 @@ taken_back(void)
 	return gone;
 }
 
+/* Takes what the service has queued, as far as there is room. */
+static void
+queue_take(struct signals *s)
+{
+	uint32_t there = __atomic_load_n(&MAIL->queue_count, __ATOMIC_ACQUIRE);
+
+	control()->attention = 1;
+	while (s->queue_taken != there && s->queue_count < MAIL_QUEUE) {
+		const volatile struct mail_signal *from =
+			&MAIL->queue[s->queue_taken++ % MAIL_QUEUE];
+
+		s->queue[s->queue_count++] = *from;
+		s->queued |= BIT(from->signal);
+	}
+	__atomic_store_n(&SVC_TAIL(EXOS_MSG)->queue_taken, s->queue_taken, __ATOMIC_RELEASE);
+}
+
+/* The first of a number leaves the queue. */
+static struct mail_signal
+queue_next(struct signals *s, int sig)
+{
+	struct mail_signal first = {0};
+	uint32_t kept = 0;
+
+	s->queued &= ~BIT(sig);
+	for (uint32_t i = 0; i < s->queue_count; i++) {
+		if (!first.signal && s->queue[i].signal == sig) {
+			first = s->queue[i];
+			continue;
+		}
+		if (s->queue[i].signal == sig)
+			s->queued |= BIT(sig);
+		s->queue[kept++] = s->queue[i];
+	}
+	s->queue_count = kept;
+	return first;
+}
+
 uint64_t
 signal_pending_set(void)
 {
 	struct signals *s = signals();
-	uint64_t set = s->local;
+	uint64_t set = s->local | s->queued;
 
 	if (MAIL->raised_count == s->seen_count)
 		return set;
+	if (s->queue_taken != MAIL->queue_count)
+		queue_take(s);
+	set |= s->queued;
 	for (int first = 1; first < MAIL_SIGNALS; first += 8) {
 		uint64_t raised, taken;
 
@@ -91,6 +133,19 @@ acted_on(const struct signals *s, int sig)
 	if (s->action[sig].handler == LX_SIG_IGN)
 		return false;
 	return s->action[sig].handler != LX_SIG_DFL || !(IGNORED & BIT(sig));
+}
+
+/* What was ignored when it came is not for a handler that comes later, nor is anything kept that is ignored now. */
+void
+signal_action(int sig, const struct lx_sigaction *act)
+{
+	struct signals *s = signals();
+	struct lx_siginfo info;
+	bool ignored = !acted_on(s, sig) && !(s->mask & BIT(sig));
+
+	s->action[sig] = *act;
+	while ((ignored || !acted_on(s, sig)) && signal_take(BIT(sig), &info))
+		;
 }
 
 bool
@@ -115,7 +170,7 @@ attention_update(void)
 {
 	struct signals *s = signals();
 
-	control()->attention = s->local || s->suspended || process()->timer.alarm_ns;
+	control()->attention = s->local || s->queued || s->suspended || process()->timer.alarm_ns;
 }
 
 int
@@ -124,8 +179,7 @@ signal_raise_self(int sig)
 	control()->attention = 1;
 	signals()->local |= BIT(sig);
 	if (sig < 32)
-		process()->local_info[sig] =
-			(struct lx_siginfo){.si_signo = sig, .si_code = LX_SI_KERNEL};
+		process()->local_info[sig] = (struct local_signal){LX_SI_KERNEL, 0};
 	return 0;
 }
 
@@ -141,8 +195,7 @@ signal_fault(int sig, int code, uint64_t addr)
 	}
 	control()->attention = 1;
 	s->local |= BIT(sig);
-	process()->local_info[sig] = (struct lx_siginfo){.si_signo = sig, .si_code = code};
-	process()->local_info[sig].fault.addr = addr;
+	process()->local_info[sig] = (struct local_signal){code, addr};
 }
 
 void
@@ -162,6 +215,7 @@ signal_take(uint64_t set, struct lx_siginfo *info)
 {
 	struct signals *s = signals();
 	uint64_t faults = CORES | BIT(LX_SIGKILL);
+	struct mail_signal from;
 	int sig;
 
 	set &= signal_pending_set();
@@ -170,15 +224,26 @@ signal_take(uint64_t set, struct lx_siginfo *info)
 	sig = 1 + __builtin_ctzl(set & faults ? set & faults : set);
 	if (s->local & BIT(sig)) {
 		s->local &= ~BIT(sig);
-		*info = sig < 32 ? process()->local_info[sig]
-				 : (struct lx_siginfo){.si_signo = sig};
+		*info = (struct lx_siginfo){.si_signo = sig};
+		if (sig < 32) {
+			info->si_code = process()->local_info[sig].code;
+			info->fault.addr = process()->local_info[sig].addr;
+		}
 		return sig;
 	}
-	s->taken[sig] = MAIL->raised[sig];
-	*info = (struct lx_siginfo){.si_signo = sig, .si_code = MAIL->info[sig].code};
-	info->rt.pid = MAIL->info[sig].pid;
-	info->rt.uid = MAIL->info[sig].uid;
-	info->rt.value.sival_ptr = MAIL->info[sig].value;
+	if (s->queued & BIT(sig)) {
+		from = queue_next(s, sig);
+	} else {
+		s->taken[sig] = MAIL->raised[sig];
+		from.code = MAIL->info[sig].code;
+		from.pid = MAIL->info[sig].pid;
+		from.uid = MAIL->info[sig].uid;
+		from.value = MAIL->info[sig].value;
+	}
+	*info = (struct lx_siginfo){.si_signo = sig, .si_code = from.code};
+	info->rt.pid = from.pid;
+	info->rt.uid = from.uid;
+	info->rt.value.sival_ptr = from.value;
 	return sig;
 }
 
@@ -193,6 +258,8 @@ seen_update(void)
 		if (MAIL->raised[sig] != s->taken[sig])
 			return;
 	}
+	if (MAIL->queue_count != s->queue_taken)
+		return;
 	s->seen_count = count;
 }
 
@@ -455,6 +522,19 @@ signal_exec(void)
 			s->action[sig] = (struct lx_sigaction){0};
 	}
 	s->altstack = (struct lx_sigaltstack){0};
+	signal_tell();
+}
+
+void
+signal_tell(void)
+{
+	const struct lx_sigaction *act = &signals()->action[LX_SIGCHLD];
+	uint32_t wants = act->flags & LX_SA_NOCLDSTOP ? SVC_CHILD_NO_STOPS : 0;
+
+	if (act->handler == LX_SIG_IGN || (act->flags & LX_SA_NOCLDWAIT))
+		wants |= SVC_CHILD_NO_WAIT;
+	SVC_TAIL(EXOS_MSG)->children = wants;
+	SVC_TAIL(EXOS_MSG)->queue_taken = signals()->queue_taken;
 }
 
 void
@@ -466,6 +546,9 @@ signal_fork_child(void)
 	for (int sig = 1; sig < MAIL_SIGNALS; sig++)
 		s->taken[sig] = 0;
 	s->seen_count = 0;
+	s->queue_taken = s->queue_count = 0;
+	s->queued = 0;
+	signal_tell();
 }
 
 /* ---- the alarm ---- */
@@ -482,8 +565,7 @@ timer_check(void)
 	if (now < t->alarm_ns)
 		return;
 	signals()->local |= BIT(LX_SIGALRM);
-	process()->local_info[LX_SIGALRM] =
-		(struct lx_siginfo){.si_signo = LX_SIGALRM, .si_code = LX_SI_KERNEL};
+	process()->local_info[LX_SIGALRM] = (struct local_signal){LX_SI_KERNEL, 0};
 	if (t->interval_ns)
 		t->alarm_ns += ((now - t->alarm_ns) / t->interval_ns + 1) * t->interval_ns;
 	else

@@ -136,6 +136,9 @@ tell(struct proc *p)
 	uint32_t fd = below(4);
 
 	tail->open[0] = rnd() & 15;
+	tail->children = below(4) ? 0 : (uint32_t)rnd();
+	if (!below(4))
+		tail->queue_taken = (uint32_t)rnd();
 	tail->object[fd] = (uint32_t)(below(3) ? any_object(p) : any_object(any_proc()));
 }
 
