@@ -135,7 +135,7 @@ key_proc(struct service *sv, uint64_t key)
 static const struct object *
 fd_object(struct service *sv, const struct proc *p, uint32_t fd)
 {
-	const volatile struct svc_tail *tail = p->msg ? SVC_TAIL(p->msg) : NULL;
+	const volatile struct svc_tail *tail = p && p->msg ? SVC_TAIL(p->msg) : NULL;
 
 	if (!tail || fd >= SVC_FDS || !(tail->open[fd / 64] >> (fd % 64) & 1))
 		return NULL;
