@@ -36,17 +36,22 @@ sys_sched_setaffinity(struct call *c)
 	return 0;
 }
 
-/* Whether there is that process, 0 the caller; it may be another user's. */
+/* -ESRCH: none such.  which: as kill(2) takes it; whoever it is may be another user's. */
+static int64_t
+somebody_is(int64_t which)
+{
+	struct svc call = {.op = SVC_KILL, .a = (uint64_t)which};
+
+	return svc_call(&call) == -ESRCH ? -ESRCH : 0;
+}
+
+/* The same of one process; 0: the caller. */
 static int64_t
 process_exists(int32_t pid)
 {
-	struct svc call = {.op = SVC_KILL, .a = (uint64_t)pid};
-
 	if (pid < 0)
 		return -EINVAL;
-	if (!pid || pid == (int32_t)MAIL->pid)
-		return 0;
-	return svc_call(&call) == -ESRCH ? -ESRCH : 0;
+	return !pid || pid == (int32_t)MAIL->pid ? 0 : somebody_is(pid);
 }
 
 int64_t
@@ -144,19 +149,15 @@ sys_sched_rr_get_interval(struct call *c)
 static int64_t
 priority_mine(uint64_t which, uint64_t who)
 {
-	struct svc call = {.op = SVC_KILL, .a = who};
-
 	if (which > LX_PRIO_USER)
 		return -EINVAL;
 	if (!who || (which == LX_PRIO_PROCESS && who == MAIL->pid) ||
 	    (which == LX_PRIO_PGRP && who == MAIL->pgid) ||
 	    (which == LX_PRIO_USER && who == MAIL->uid))
 		return 1;
-	if (which == LX_PRIO_PGRP)
-		call.a = -who;
-	if (which != LX_PRIO_USER && svc_call(&call) == -ESRCH)
+	if (which == LX_PRIO_USER)
 		return -ESRCH;
-	return which == LX_PRIO_USER ? -ESRCH : 0;
+	return somebody_is(which == LX_PRIO_PGRP ? -(int64_t)who : (int64_t)who);
 }
 
 int64_t

@@ -140,7 +140,7 @@ groups_orphaned(struct service *sv, struct proc *p)
 		if (!group_orphaned(sv, q->pgid, p))
 			continue;
 		for (uint32_t i = 0; i < 2; i++) {
-			struct sig sig = {.signal = news[i], .code = LX_SI_KERNEL};
+			struct mail_signal sig = {.signal = news[i], .code = LX_SI_KERNEL};
 
 			signal_group(sv, q->pgid, &sig);
 		}
@@ -161,7 +161,7 @@ static void
 parent_tell(struct service *sv, struct proc *p)
 {
 	uint32_t low = (uint32_t)p->status & 0x7f;
-	struct sig sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = p->ruid};
+	struct mail_signal sig = {.signal = LX_SIGCHLD, .pid = p->pid, .uid = p->ruid};
 	struct proc *parent = p->parent;
 
 	if (!parent)
@@ -441,7 +441,7 @@ op_wait(struct service *sv, struct proc *p, struct svc *s)
 static void
 stop_tell(struct service *sv, struct proc *p, int32_t code, int32_t status)
 {
-	struct sig sig = {
+	struct mail_signal sig = {
 		.signal = LX_SIGCHLD,
 		.code = code,
 		.pid = p->pid,

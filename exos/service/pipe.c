@@ -371,7 +371,7 @@ host_close(struct service *sv, struct svc *s)
 int64_t
 op_host(struct service *sv, struct svc *s)
 {
-	struct sig sig = {.signal = (int32_t)s->a, .code = LX_SI_KERNEL};
+	struct mail_signal sig = {.signal = (int32_t)s->a, .code = LX_SI_KERNEL};
 
 	switch (s->op) {
 	case SVC_HOST_INPUT:

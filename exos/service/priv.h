@@ -433,10 +433,9 @@ int64_t op_stopped(struct service *sv, struct proc *p, struct svc *s);
 void proc_continue(struct service *sv, struct proc *p);
 
 /* ---- signal.c: signals, groups, sessions ---- */
-#define sig mail_signal /* its value: status of a child, or what sigqueue sent */
 bool signal_stops(int32_t signal);
-void signal_raise(struct service *sv, struct proc *p, const struct sig *sig);
-void signal_group(struct service *sv, int32_t pgid, const struct sig *sig);
+void signal_raise(struct service *sv, struct proc *p, const struct mail_signal *sig);
+void signal_group(struct service *sv, int32_t pgid, const struct mail_signal *sig);
 bool group_exists(struct service *sv, int32_t pgid, int32_t *session);
 /* leaving: counts as if it were gone, or NULL */
 bool group_orphaned(struct service *sv, int32_t pgid, const struct proc *leaving);

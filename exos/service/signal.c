@@ -28,7 +28,7 @@ queue_room(const struct proc *p)
 }
 
 static bool
-queue_put(struct proc *p, const struct sig *sig)
+queue_put(struct proc *p, const struct mail_signal *sig)
 {
 	struct mail *mail = p->mail;
 
@@ -41,7 +41,7 @@ queue_put(struct proc *p, const struct sig *sig)
 
 /* Who stands still goes on at once, and its parent knows; a stop is the process's to make. */
 void
-signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
+signal_raise(struct service *sv, struct proc *p, const struct mail_signal *sig)
 {
 	struct mail *mail = p->mail;
 
@@ -74,7 +74,7 @@ signal_raise(struct service *sv, struct proc *p, const struct sig *sig)
 /* To every process that `means` picks, `last` last; SIGKILL changes the list, so start over then.
  */
 void
-signal_group(struct service *sv, int32_t pgid, const struct sig *sig)
+signal_group(struct service *sv, int32_t pgid, const struct mail_signal *sig)
 {
 	bool again = true;
 
@@ -172,7 +172,7 @@ kill_next(struct service *sv, struct proc *p, struct proc *after, int64_t which)
 }
 
 static int64_t
-kill_many(struct service *sv, struct proc *p, int64_t which, const struct sig *sig)
+kill_many(struct service *sv, struct proc *p, int64_t which, const struct mail_signal *sig)
 {
 	struct proc *q = NULL;
 	bool found = false, sent = false;
@@ -204,7 +204,7 @@ int64_t
 op_kill(struct service *sv, struct proc *p, struct svc *s)
 {
 	int64_t which = (int32_t)s->a;
-	struct sig sig = {
+	struct mail_signal sig = {
 		.signal = (int32_t)s->b,
 		.code = (int32_t)s->c,
 		.pid = p->pid,

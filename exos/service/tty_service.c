@@ -71,7 +71,7 @@ static void
 set_raise(struct service *sv, int32_t pgid, uint64_t set)
 {
 	for (; set; set &= set - 1) {
-		struct sig sig = {.signal = __builtin_ctzll(set) + 1, .code = LX_SI_KERNEL};
+		struct mail_signal sig = {.signal = __builtin_ctzll(set) + 1, .code = LX_SI_KERNEL};
 
 		signal_group(sv, pgid, &sig);
 	}
@@ -86,7 +86,7 @@ signals_raise(struct service *sv, struct proc *caller, const struct tty_signals 
 		set_raise(sv, due->pgrp, due->to_pgrp);
 	leader = due->leader ? proc_find(sv, due->session) : NULL;
 	for (uint64_t set = leader ? due->leader : 0; set; set &= set - 1) {
-		struct sig sig = {.signal = __builtin_ctzll(set) + 1, .code = LX_SI_KERNEL};
+		struct mail_signal sig = {.signal = __builtin_ctzll(set) + 1, .code = LX_SI_KERNEL};
 
 		signal_raise(sv, leader, &sig);
 	}

@@ -115,9 +115,18 @@ orphaned(void)
 }
 
 static void
+pending_now(const char *what)
+{
+	sigset_t pending;
+
+	sigpending(&pending);
+	printf("%s: %d %d\n", what, sigismember(&pending, SIGTSTP), sigismember(&pending, SIGCONT));
+}
+
+static void
 taken_back(void)
 {
-	sigset_t set, pending;
+	sigset_t set;
 	int pid;
 
 	if (pipe(to) || pipe(from)) /* nothing of others in them */
@@ -131,16 +140,10 @@ taken_back(void)
 		sigprocmask(SIG_BLOCK, &set, NULL);
 		ready();
 		next();
-		sigpending(&pending);
-		printf("after stop and continue: %d %d\n", sigismember(&pending, SIGTSTP),
-		       sigismember(&pending, SIGCONT));
-		fflush(stdout);
+		pending_now("after stop and continue");
 		ready();
 		next();
-		sigpending(&pending);
-		printf("and stop: %d %d\n", sigismember(&pending, SIGTSTP),
-		       sigismember(&pending, SIGCONT));
-		fflush(stdout);
+		pending_now("and stop");
 		kill(getppid(), SIGUSR1);
 		_exit(0);
 	}
