@@ -125,10 +125,9 @@ struct fs_inode {
 	uint64_t rdev, size;
 	int64_t atime, mtime, ctime, btime;
 	void *object;
-	struct fs_inode
-		*parent; /* a directory's, the root's is itself; of others where the entry is */
-	struct fs_dirent
-		*entry; /* a directory's one name, another's latest; NULL: none that is known */
+	/* A directory's parent, the root's is itself, and one name; where another has its latest name, NULL: none known. */
+	struct fs_inode *parent;
+	struct fs_dirent *entry;
 	struct fs_synth *synth; /* NULL for inodes of the real tree */
 	uint32_t seen;          /* scratch of fs_check */
 	union {

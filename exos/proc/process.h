@@ -24,10 +24,9 @@ struct signals {
 	uint64_t local;              /* raised by the process for itself, not yet delivered */
 	uint8_t taken[MAIL_SIGNALS]; /* of mail->raised[] */
 	uint8_t stop_depth;
-	uint32_t
-		queue_taken; /* of mail->queue: those are here, as many as wait, in the order in which they came */
-	uint32_t queue_count;
-	uint64_t queued; /* which signals are among them */
+	uint32_t queue_taken; /* of mail->queue: these are here now */
+	uint32_t queue_count; /* those that still wait, in the order in which they came */
+	uint64_t queued;      /* which signals are among them */
 	struct mail_signal queue[MAIL_QUEUE];
 	uint32_t seen_count;     /* mail->raised_count when taken[] was last brought up to date */
 	uint64_t suspended_mask; /* mask to restore after sigsuspend, ppoll ... */
