@@ -395,3 +395,25 @@ proof_cap_bury(void)
 	PROVE(IMPLIES(!whole, !named(node) || nodes[node].dead), "a dead one has no slots");
 	REACH(!whole && !in_use(node));
 }
+
+void
+proof_cap_read(void)
+{
+	uint32_t slot = nondet_u32(), area = nondet_u32();
+	struct cap c;
+	status st;
+
+	state_any();
+	c = slot < AEGIS_CAP_SLOTS ? self.caps[slot] : (struct cap){0};
+	st = sys_cap_read(slot, area);
+	check_locks();
+	PROVE((st == AEGIS_OK) == (c.node && area % sizeof(info) == 0),
+	      "only a slot that names something is told of, and only into the caller's area");
+	if (st != AEGIS_OK)
+		return;
+	PROVE(info.node == c.node && info.rights == (c.rights & AEGIS_ALL), "what the slot has");
+	PROVE(info.live == (chain_whole(c.node) && born[c.node] == c.generation),
+	      "live is what a check would find");
+	REACH(info.live && info.depth);
+	REACH(!info.live);
+}

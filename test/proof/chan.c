@@ -20,7 +20,7 @@ static struct space the_space;
 static struct env self;
 static struct aegis_chan_page the_page;
 static uint32_t posted_pfn, posted_length, posted_offset;
-static bool posted;
+static bool posted, device;
 
 bool
 frame_clean(uint32_t pfn)
@@ -56,10 +56,9 @@ cpu_wake(struct env *e)
 status
 cap_node(const struct env *e, uint32_t slot, uint32_t rights)
 {
-	(void)e;
 	(void)slot;
-	PROVE(rights == AEGIS_DEVICE, "the right to claim devices");
-	return 1;
+	PROVE(e == &self && rights == AEGIS_DEVICE, "the caller's right to claim devices");
+	return device ? 1 : AEGIS_DENIED;
 }
 
 uint8_t *
@@ -180,4 +179,37 @@ proof_chan_done(void)
 	PROVE(page->done[0] - done <= AEGIS_CHAN_SLOTS, "it counts up");
 	REACH(page->done[0] - done == 2);
 	REACH(ways > under_way(i) && page->done[0] == done && queue == 0);
+}
+
+/* One claimer at a time, by right; only its own end gives the claim back, and then another may have it. */
+void
+proof_chan_claim(void)
+{
+	struct env another = {.number = nondet_u32(), .generation = nondet_u32()};
+	uint32_t env, generation;
+	status st;
+
+	state_any();
+	device = nondet_bool();
+	page = nondet_bool() ? &the_page : NULL;
+	env = chan.env;
+	generation = chan.generation;
+	st = sys_chan_claim(nondet_u32());
+	check_locks();
+	PROVE((st == AEGIS_OK) == (device && page && !env), "by right, and where nobody has it");
+	PROVE(IMPLIES(st == AEGIS_OK,
+		      chan.env == self.number && chan.generation == self.generation),
+	      "the caller has it");
+	PROVE(IMPLIES(st != AEGIS_OK, chan.env == env && chan.generation == generation),
+	      "a refusal leaves it to whom it belongs");
+	REACH(st == AEGIS_IN_USE);
+	env = chan.env;
+	ASSUME(another.number > 0);
+	chan_release(&another);
+	check_locks();
+	PROVE((chan.env == 0) ==
+		      (!env || (env == another.number && chan.generation == another.generation)),
+	      "it goes with its claimer, and with nobody else");
+	REACH(st == AEGIS_OK && !chan.env);
+	REACH(st == AEGIS_OK && chan.env && another.number == self.number);
 }
