@@ -2,7 +2,8 @@
 /*
  * Processor time: no time is lost or counted twice when an environment leaves; what an epilogue takes
  * beyond its bound is owed, and each turn pays a slice of it; rings and the heap of sleepers keep
- * their shape; an event between the look and the sleep is not missed.
+ * their shape; an event between the look and the sleep is not missed; a yield claims who is named before
+ * its caller leaves.
  *
  * State: three environments, arbitrary but for numbers and the invariants of rings and heap.
  */
@@ -22,6 +23,10 @@ static struct aegis_system_page the_system_page;
 static struct aegis_area area0;
 static bool env_held[4];
 static bool awake; /* env1 must not go to sleep */
+/* env1 yields: to env2, which was READY; env2 was claimed; env1 has left the processor. */
+static bool yielding, directed, ready, claimed, left;
+static uint64_t yield_epoch;
+static uint32_t yield_cap, yield_events;
 
 static struct env *
 env_of(uint32_t n)
@@ -70,11 +75,40 @@ env_lock(uint32_t number, uint32_t generation)
 	return env_of(number);
 }
 
+/* What others find whenever sys_yield lets go of a lock. */
+static void
+yield_look(const struct env *e)
+{
+	uint32_t i = e->number % YIELDS;
+
+	if (e == &env2 && ready) {
+		PROVE(e->state == AEGIS_STATE_RUNNING && e->cpu == machine_me && !e->queued,
+		      "who is yielded to is claimed, and in no ring");
+		PROVE(page2.events == yield_events + 1,
+		      "a sleep that it is about to begin does not");
+		PROVE(env1.yields.target[i] == e && env1.yields.by[i].env == e->number &&
+			      env1.yields.by[i].cap == yield_cap,
+		      "it is remembered by the capability that opened it");
+		PROVE(env1.yields.epoch[i] == yield_epoch, "as of before that was looked at");
+		claimed = true;
+	}
+	if (e != &env1)
+		return;
+	PROVE(e->state == AEGIS_STATE_READY && e->queued, "who yields is ready, in the ring");
+	PROVE(!cpus[machine_me].env, "and no longer on the processor");
+	PROVE(claimed == directed, "before it leaves it has whom it yields to");
+	left = true;
+	if (!directed)
+		STOP(); /* the rest is cpu_next */
+}
+
 void
 env_unlock(const struct env *e)
 {
 	PROVE(env_held[e->number], "a lock that is released was held");
 	env_held[e->number] = false;
+	if (yielding && !left)
+		yield_look(e);
 	if (awake && e->state != AEGIS_STATE_RUNNING) {
 		PROVE(0, "a sleep that saw the event does not begin");
 		STOP();
@@ -96,8 +130,12 @@ env_end(struct env *e, uint32_t reason, const struct regs *at, uint64_t addr)
 status
 env_open(uint32_t cap, uint32_t env, uint32_t rights, struct env **out)
 {
-	(void)cap;
-	(void)rights;
+	PROVE(!yielding || (cap == yield_cap && rights == AEGIS_WAKE), "the right to wake");
+	if (nondet_bool()) {
+		atomic_fetch_add(&gate_epoch, 1); /* another drops a capability meanwhile */
+		return AEGIS_DENIED;
+	}
+	atomic_fetch_add(&gate_epoch, nondet_bool());
 	*out = env_lock(env, 0);
 	return *out ? AEGIS_OK : AEGIS_NO_SUCH;
 }
@@ -135,8 +173,12 @@ upcall_post(struct env *e, uint32_t reason)
 void
 upcall_deliver(struct env *e, struct regs *regs)
 {
-	(void)e;
 	(void)regs;
+	if (!yielding)
+		return;
+	PROVE(left && e == &env2 && current() == e && e->state == AEGIS_STATE_RUNNING,
+	      "who was named runs");
+	PROVE(!env_held[1] && !env_held[2] && !env_held[3], "no lock is left");
 }
 
 void
@@ -169,7 +211,7 @@ state_any(void)
 {
 	machine_me = 0;
 	locks_held = 0;
-	awake = false;
+	awake = yielding = claimed = left = false;
 	ASSUME(slice_tsc > 0);
 	system_page = &the_system_page;
 	for (uint32_t i = 0; i < AEGIS_CPUS; i++) {
@@ -343,4 +385,60 @@ proof_cpu_wake(void)
 	env_unlock(e);
 	check_locks();
 	REACH(e->deadline == AEGIS_NEVER);
+}
+
+/* env1 runs and yields; env2 is in any state, in the ring if it is READY. */
+static void
+yield_start(bool to_name)
+{
+	struct env *to = env_of(2);
+
+	state_any();
+	cpus[0].env = env_of(1);
+	env_of(1)->state = AEGIS_STATE_RUNNING;
+	env_of(1)->setup.flags = to->setup.flags = AEGIS_SETUP_EXTRA;
+	ready = to->state == AEGIS_STATE_READY;
+	if (ready) {
+		env_lock(2, 0);
+		cpu_ready(to);
+		env_unlock(to);
+	}
+	directed = to_name;
+	yield_cap = nondet_u32();
+	yield_epoch = gate_epoch;
+	yield_events = page2.events;
+	yielding = true;
+}
+
+/* A yield to a name claims who is READY, and nobody else, before its caller leaves; who is refused runs on. */
+void
+proof_cpu_yield(void)
+{
+	struct env *e = env_of(1), *to = env_of(2);
+	uint32_t state;
+	status st;
+
+	yield_start(true);
+	state = to->state;
+	st = sys_yield(yield_cap, 2);
+	PROVE(!left && !claimed && e->state == AEGIS_STATE_RUNNING && current() == e,
+	      "who is refused runs on");
+	PROVE(to->state == state && to->queued == ready && page2.events == yield_events,
+	      "and has touched nobody");
+	PROVE(!env_held[1] && !env_held[2], "no lock is left");
+	check_locks();
+	PROVE(st == AEGIS_DENIED || (st == AEGIS_BUSY && !ready),
+	      "refused is who has no right, or not ready");
+	REACH(st == AEGIS_BUSY);
+	REACH(st == AEGIS_DENIED && ready);
+}
+
+void
+proof_cpu_yield_any(void)
+{
+	yield_start(false);
+	PROVE(sys_yield(yield_cap, 1) == AEGIS_BAD_ARG && !left, "nobody yields to itself");
+	REACH(ready);
+	sys_yield(yield_cap, AEGIS_ANY);
+	PROVE(0, "who yields to anyone has left");
 }

@@ -14,8 +14,7 @@ struct node nodes[NODES];
 static struct space places[2]; /* numbers 1 and 2 */
 static struct env self;
 static bool below[NODES], buried[NODES];
-static status named; /* what the slot names, or why it does not */
-static uint32_t unrefs, sweeps, revokes, refs_made, steps_before;
+static uint32_t unrefs, sweeps, steps_before;
 
 uint32_t
 node_top(void)
@@ -28,48 +27,6 @@ node_dominates(uint32_t node, uint32_t guard)
 {
 	PROVE(node == work.node && guard < NODES, "the name that was revoked");
 	return below[guard];
-}
-
-struct env *
-current(void)
-{
-	return &self;
-}
-
-status
-cap_node(const struct env *e, uint32_t slot, uint32_t rights)
-{
-	PROVE(e == &self && rights == AEGIS_REVOKE, "the caller's right to revoke");
-	return slot < AEGIS_CAP_SLOTS ? named : AEGIS_BAD_CAP;
-}
-
-void
-node_ref(uint32_t node)
-{
-	refs_made++;
-	PROVE((status)node == named, "the name of the slot");
-}
-
-void
-_slot_write(struct cap *slot, uint32_t node, uint32_t generation, uint32_t rights)
-{
-	PROVE(node_lock.held && slot == self.caps && node == slot->node &&
-		      generation == slot->generation,
-	      "the slot names what it named");
-	slot->rights = (uint16_t)rights;
-}
-
-status
-_node_revoke(struct cap *slot, uint32_t flag)
-{
-	PROVE(node_lock.held && slot == self.caps && !(slot->rights & REVOKING),
-	      "once each time that it is asked");
-	if (nondet_bool())
-		return AEGIS_LIMIT;
-	revokes++;
-	slot->generation = ++nodes[slot->node].generation;
-	slot->rights |= (uint16_t)flag;
-	return AEGIS_OK;
 }
 
 void
@@ -156,7 +113,7 @@ state_any(void)
 	self.space = &places[0];
 	self.number = 1;
 	ASSUME(work.node > 0 && work.node < NODES && nodes[work.node].refs > 0);
-	unrefs = sweeps = revokes = refs_made = 0;
+	unrefs = sweeps = 0;
 	steps_before = STRIP_STEPS;
 }
 
@@ -238,90 +195,4 @@ proof_revoking_space(void)
 	      "the next one");
 	REACH(work.phase == PHASE_NONE);
 	REACH(places[space - 1].stripped && places[space - 1].dying && space != work.spared);
-}
-
-/* A slot that is not being revoked, or whose revocation is under way or was finished. */
-static void
-asked_any(void)
-{
-	struct cap *c = self.caps;
-
-	ASSUME(named == AEGIS_DENIED || named == AEGIS_BAD_CAP ||
-	       (named == (status)c->node && c->node > 0 && c->node < NODES));
-	ASSUME(named < 0 ||
-	       (nodes[c->node].generation == c->generation && c->generation < UINT32_MAX - 2));
-}
-
-/*
- * The start: refused without the right, once for one demand, with a reference of its own, and finished only when
- * the generation that was revoked was swept.
- */
-void
-proof_revoking_start(void)
-{
-	struct cap *c = self.caps, was;
-	uint32_t swept;
-	status st;
-
-	state_any();
-	asked_any();
-	was = *c;
-	swept = named > 0 ? nodes[was.node].swept : 0;
-	work.phase = PHASE_NONE;
-	lock_acquire(&sweep_lock);
-	st = _work_start(&self, 0);
-	lock_release(&sweep_lock);
-	check_locks();
-	if (st == AEGIS_AGAIN) {
-		PROVE(named > 0, "who may not revoke starts nothing");
-		PROVE(work.phase == PHASE_BURY && work.at == 0 && refs_made == 1,
-		      "it starts at the first name");
-		PROVE(work.node == c->node && work.generation == c->generation, "of that name");
-		PROVE(work.env == self.number && work.env_generation == self.generation &&
-			      work.spared == places[0].number,
-		      "for the caller, whose space is left out");
-		PROVE(c->rights & REVOKING, "who is told to come again is known");
-		PROVE(revokes == !(was.rights & REVOKING), "and does not revoke twice");
-		REACH(was.rights & REVOKING);
-		REACH(!(was.rights & REVOKING));
-		return;
-	}
-	PROVE(work.phase == PHASE_NONE && !revokes && !refs_made,
-	      "any other answer starts nothing");
-	if (st == AEGIS_OK) {
-		PROVE(named > 0 && (was.rights & REVOKING) && swept == was.generation,
-		      "finished is what was asked and swept");
-		PROVE(c->rights == (was.rights & ~REVOKING), "and the next demand is a new one");
-		REACH(1);
-		return;
-	}
-	PROVE(st == (named < 0 ? named : AEGIS_LIMIT), "the reason");
-	REACH(st == AEGIS_LIMIT);
-}
-
-/* Whoever destroys the caller carries on what that began, nothing else, until it is done. */
-void
-proof_revoking_finish(void)
-{
-	struct env e = {.number = nondet_u32(), .generation = nondet_u32()};
-	uint32_t at;
-	enum phase phase;
-	bool done, its;
-
-	state_any();
-	ASSUME(work.phase == PHASE_NONE || work.phase == PHASE_BURY);
-	ASSUME(work.at <= NODES);
-	its = work.phase != PHASE_NONE && work.env == e.number &&
-	      work.env_generation == e.generation;
-	at = work.at;
-	phase = work.phase;
-	done = revocation_finish(&e);
-	check_locks();
-	PROVE(IMPLIES(!its, done && work.at == at && work.phase == phase),
-	      "another's is left alone");
-	PROVE(IMPLIES(its, done == (work.phase == PHASE_NONE)), "done when nothing is left of it");
-	PROVE(IMPLIES(its && !done, work.phase != phase || work.at > at), "each call brings it on");
-	REACH(its && done);
-	REACH(its && !done);
-	REACH(!its && phase != PHASE_NONE);
 }
